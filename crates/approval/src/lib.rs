@@ -1,0 +1,1 @@
+//! Hold to ruling: who may say yes, and how long it stands

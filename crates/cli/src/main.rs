@@ -1,0 +1,2 @@
+//! The one binary, `vestibule`.
+fn main() {}

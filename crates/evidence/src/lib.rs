@@ -1,0 +1,1 @@
+//! Ledger and recordings to evidence packs

@@ -1,0 +1,1 @@
+//! Listeners, configuration, reload and drain: where Vestibule is put together

@@ -1,0 +1,1 @@
+//! Proof (OIDC, workload token, Vestibule token) to Identity

@@ -1,0 +1,1 @@
+//! Merkle log, checkpoints, proofs and offline verification

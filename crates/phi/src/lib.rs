@@ -1,0 +1,1 @@
+//! Classes of PHI, the data map, transforms and mask plans. Pure

@@ -1,0 +1,1 @@
+//! Request to Decision, with Cedar. Pure, total, synchronous

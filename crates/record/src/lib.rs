@@ -1,0 +1,1 @@
+//! Recordings: writing, sealing and reading back

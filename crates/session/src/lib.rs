@@ -1,0 +1,1 @@
+//! Guard, Permit and the drivers that carry a session

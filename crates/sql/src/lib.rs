@@ -1,0 +1,1 @@
+//! SQL statement text to effects, relations and column lineage. Pure

@@ -1,0 +1,1 @@
+//! What every interpreter must satisfy, written once; fakes

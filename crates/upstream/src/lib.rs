@@ -1,0 +1,1 @@
+//! Target credentials, TLS and dialling
