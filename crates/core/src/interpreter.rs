@@ -174,6 +174,12 @@ pub trait Interpreter: Send {
     /// [`receive`](Self::receive) for the client again with what was left unconsumed.
     fn settle(&mut self, id: OpId, ruling: Ruling, out: &mut Steps);
 
+    /// A newer snapshot of the target's catalog, in answer to [`Step::Stale`] or because the gateway made one.
+    /// What was planned before stays; what is planned after uses it.
+    fn refresh(&mut self, catalog: crate::Snapshot) {
+        let _ = catalog;
+    }
+
     /// The session ends from our side (expiry, revocation, drain): tell the client in the protocol's own words.
     /// Closes every open operation with a [`Step::Done`].
     fn close(&mut self, why: &crate::Refusal, out: &mut Steps);

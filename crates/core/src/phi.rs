@@ -122,6 +122,11 @@ impl ClassSet {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+    /// [`ClassSet::is_empty`] by reference, for `skip_serializing_if`.
+    #[must_use]
+    pub const fn is_empty_ref(set: &Self) -> bool {
+        set.is_empty()
+    }
     /// The classes, in order.
     pub fn iter(self) -> impl Iterator<Item = PhiClass> {
         PhiClass::ALL.iter().copied().filter(move |c| self.contains(*c))
