@@ -14,7 +14,7 @@ mod requests;
 mod revocations;
 mod sessions;
 
-pub use requests::{NewRequest, Recorded, Request, RequestFilter, RequestState, StoredRuling};
+pub use requests::{Ending, NewRequest, Recorded, Request, RequestFilter, RequestState, StoredRuling};
 pub use revocations::{Revocation, RevocationKind};
 pub use sessions::{NewSession, SessionChange, SessionCounts, SessionFilter, SessionRow};
 

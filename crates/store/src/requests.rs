@@ -7,8 +7,9 @@
 
 use crate::{MAX_ROWS, Store, StoreError, count_in, count_out, json_in};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use std::collections::BTreeMap;
 use std::fmt;
 use vestibule_core::Timestamp;
 
@@ -62,6 +63,24 @@ impl RequestState {
 impl fmt::Display for RequestState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// How a request ends without a ruling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nobody answered in time.
+    Expired,
+    /// The requester cancelled or went away, or the gateway restarted.
+    Withdrawn,
+}
+
+impl From<Ending> for RequestState {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Expired => Self::Expired,
+            Ending::Withdrawn => Self::Withdrawn,
+        }
     }
 }
 
@@ -220,22 +239,19 @@ impl Store {
     /// Settles a request without a ruling: expired or withdrawn. False if it was settled before or is unknown.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if `to` needs rulings; what SQLite says.
+    /// What SQLite says.
     pub async fn settle_request(
         &self,
         number: u64,
-        to: RequestState,
+        to: Ending,
         why: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        if !matches!(to, RequestState::Expired | RequestState::Withdrawn) {
-            return Err(StoreError::Corrupt("a state that only rulings lead to"));
-        }
         let done = sqlx::query(
             "UPDATE requests SET state = $2, settled_at = $3, settled_why = $4 WHERE number = $1 AND settled_at IS NULL",
         )
         .bind(count_in(number))
-        .bind(to.name())
+        .bind(RequestState::from(to).name())
         .bind(now.0)
         .bind(why)
         .execute(&self.writer)
@@ -268,7 +284,7 @@ impl Store {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let mut request = request_row(&row)?;
-        request.rulings = self.rulings(number).await?;
+        request.rulings = self.rulings(number, number).await?.remove(&number).unwrap_or_default();
         Ok(Some(request))
     }
 
@@ -299,8 +315,10 @@ impl Store {
         .fetch_all(&self.readers)
         .await?;
         let mut requests = rows.iter().map(request_row).collect::<Result<Vec<_>, _>>()?;
+        let (Some(newest), Some(oldest)) = (requests.first(), requests.last()) else { return Ok(requests) };
+        let mut rulings = self.rulings(oldest.number, newest.number).await?;
         for request in &mut requests {
-            request.rulings = self.rulings(request.number).await?;
+            request.rulings = rulings.remove(&request.number).unwrap_or_default();
         }
         Ok(requests)
     }
@@ -344,12 +362,20 @@ impl Store {
         rows.iter().map(|r| Ok(count_out(r.try_get(0)?))).collect()
     }
 
-    async fn rulings(&self, number: u64) -> Result<Vec<StoredRuling>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM rulings WHERE request = $1 ORDER BY ruled_at, approver_id")
-            .bind(count_in(number))
-            .fetch_all(&self.readers)
-            .await?;
-        rows.iter().map(ruling_row).collect()
+    /// The rulings on the requests from `first` to `last`, oldest ruling first.
+    async fn rulings(&self, first: u64, last: u64) -> Result<BTreeMap<u64, Vec<StoredRuling>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM rulings WHERE request BETWEEN $1 AND $2 ORDER BY request, ruled_at, approver_id",
+        )
+        .bind(count_in(first))
+        .bind(count_in(last))
+        .fetch_all(&self.readers)
+        .await?;
+        let mut found = BTreeMap::<u64, Vec<StoredRuling>>::new();
+        for row in &rows {
+            found.entry(count_out(row.try_get("request")?)).or_default().push(ruling_row(row)?);
+        }
+        Ok(found)
     }
 }
 
