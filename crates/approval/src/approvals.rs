@@ -300,13 +300,8 @@ impl Approvals {
             return Err(RuleError::ReasonTooLong);
         }
         let (this, approver) = (self.clone(), approver.clone());
-        let ruling = StoredRuling {
-            approver_id: approver.id(),
-            approver_name: visible(&approver.name),
-            yes,
-            reason,
-            at: now,
-        };
+        let ruling =
+            StoredRuling { approver_id: approver.id(), approver_name: visible(&approver.name), yes, reason, at: now };
         to_the_end(async move { this.take(number, &approver, ruling).await }).await.unwrap_or(Err(RuleError::Stopping))
     }
 

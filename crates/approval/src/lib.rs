@@ -19,11 +19,11 @@ mod rules;
 mod settle;
 mod shown;
 
+pub use approvals::{Approvals, Clock};
 pub use approvals::{
     AskError, Event, Happened, MAX_REASON_CHARS, MAX_STATEMENT_BYTES, MAX_WAITING, NewRequest, Outcome, RuleError,
     Ruled, Ticket,
 };
-pub use approvals::{Approvals, Clock};
 pub use notary::{Notary, NotaryError};
 pub use number::{NotANumber, Number};
 pub use rules::{Approver, Ineligible};

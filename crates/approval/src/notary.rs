@@ -17,5 +17,9 @@ pub trait Notary: Send + Sync {
     ///
     /// # Errors
     /// It is not durable: whatever it says must not happen.
-    fn note(&self, kind: &'static str, body: Value) -> Pin<Box<dyn Future<Output = Result<(), NotaryError>> + Send + '_>>;
+    fn note(
+        &self,
+        kind: &'static str,
+        body: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<(), NotaryError>> + Send + '_>>;
 }

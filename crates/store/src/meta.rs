@@ -9,7 +9,8 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT value FROM meta WHERE name = $1").bind(name).fetch_optional(&self.readers).await?;
+        let row =
+            sqlx::query("SELECT value FROM meta WHERE name = $1").bind(name).fetch_optional(&self.readers).await?;
         Ok(row.map(|r| r.try_get(0)).transpose()?)
     }
 

@@ -240,13 +240,7 @@ impl Store {
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn settle_request(
-        &self,
-        number: u64,
-        to: Ending,
-        why: &str,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub async fn settle_request(&self, number: u64, to: Ending, why: &str, now: Timestamp) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE requests SET state = $2, settled_at = $3, settled_why = $4 WHERE number = $1 AND settled_at IS NULL",
         )
@@ -449,7 +443,8 @@ fn request_row(row: &SqliteRow) -> Result<Request, StoreError> {
             digest: row.try_get("digest")?,
             classes: list("classes")?,
             approver_groups: list("approver_groups")?,
-            quorum: u32::try_from(row.try_get::<i64, _>("quorum")?).map_err(|_| StoreError::Corrupt("requests.quorum"))?,
+            quorum: u32::try_from(row.try_get::<i64, _>("quorum")?)
+                .map_err(|_| StoreError::Corrupt("requests.quorum"))?,
             reason: row.try_get("reason")?,
             created: Timestamp(row.try_get("created")?),
             expires: Timestamp(row.try_get("expires")?),

@@ -189,8 +189,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn session(&self, sid: &str) -> Result<Option<SessionRow>, StoreError> {
-        let row =
-            sqlx::query("SELECT * FROM sessions WHERE sid = $1").bind(sid).fetch_optional(&self.readers).await?;
+        let row = sqlx::query("SELECT * FROM sessions WHERE sid = $1").bind(sid).fetch_optional(&self.readers).await?;
         row.as_ref().map(session_row).transpose()
     }
 
