@@ -144,10 +144,10 @@ fn node() -> Command {
 fn tokio_postgres() -> Outcome<Command> {
     let own = std::env::current_exe().unwrap_or_default();
     let found = own.ancestors().find_map(|dir| {
-        let example = dir.join("examples/tokio_postgres");
+        let example = dir.join("examples/talk_in_rust");
         example.is_file().then_some(example)
     });
-    let hint = || crate::failure("not built; run `cargo build -p vestibule-e2e --example tokio_postgres`");
+    let hint = || crate::failure("not built; run `cargo build -p vestibule-e2e --example talk_in_rust`");
     found.map(Command::new).ok_or_else(hint)
 }
 
@@ -176,8 +176,9 @@ fn tell(command: &mut Command, client: &Client, address: &Address) {
     command.env("HOST", &address.host).env("PORT", address.port.to_string()).env("DB", &address.database);
     command.env("USER", &address.user).env("PASSWORD", &address.password).env("SSLMODE", &address.sslmode);
     command.env("CA", &address.ca).env("MAJOR", address.major.to_string()).env("VIA", address.via.to_string());
-    // Conversations may overlap on one server: each keeps to a schema and a channel of its own.
-    command.env("SPACE", format!("talk_{name}_{}", address.via));
+    // Conversations may overlap on one server: each client keeps to a schema and a channel of its own. They are the same
+    // on both ways, since names come back in what a client sees.
+    command.env("SPACE", format!("talk_{name}"));
     for name in ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGOPTIONS", "PGSERVICE"] {
         command.env_remove(name);
     }
