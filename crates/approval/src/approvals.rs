@@ -245,10 +245,10 @@ impl Approvals {
         let this = self.clone();
         // In a task of its own: a caller that is dropped half-way must not leave a request behind.
         tokio::spawn(async move {
-            if let Err(Ok(ticket)) = answer.send(this.enter(request).await) {
-                if let Err(e) = this.withdraw(&ticket, "the client went away").await {
-                    tracing::warn!(request = %ticket.number, error = %e, "request could not be withdrawn");
-                }
+            if let Err(Ok(ticket)) = answer.send(this.enter(request).await)
+                && let Err(e) = this.withdraw(&ticket, "the client went away").await
+            {
+                tracing::warn!(request = %ticket.number, error = %e, "request could not be withdrawn");
             }
         });
         asked.await.unwrap_or(Err(AskError::Stopping))

@@ -1,5 +1,7 @@
 //! Approvals, one behaviour a test.
 
+#![cfg(test)]
+
 mod common;
 
 use common::{Book, Hand, identity, new_request};

@@ -3,6 +3,8 @@
 //! The model knows people by hand-written sets, not by the rules under test: who is independent of whom is
 //! stated here a second time, in another form.
 
+#![cfg(test)]
+
 mod common;
 
 use common::{Book, Hand, identity, new_request};
@@ -80,8 +82,8 @@ fn act() -> impl Strategy<Value = Act> {
     let yes = prop::bool::weighted(0.9);
     prop_oneof![
         4 => (who.clone(), 1..=3_u32).prop_map(|(who, quorum)| Act::Ask { who, quorum }),
-        12 => (request.clone(), who.clone(), yes.clone()).prop_map(|(request, who, yes)| Act::Rule { request, who, yes }),
-        4 => (request.clone(), [who.clone(), who.clone()], [yes.clone(), yes])
+        12 => (request.clone(), who.clone(), yes).prop_map(|(request, who, yes)| Act::Rule { request, who, yes }),
+        4 => (request.clone(), [who.clone(), who.clone()], [yes, yes])
             .prop_map(|(request, who, yes)| Act::Race { request, who, yes }),
         1 => (request.clone(), who).prop_map(|(request, who)| Act::Cancel { request, who }),
         1 => request.prop_map(|request| Act::Withdraw { request }),
@@ -235,7 +237,7 @@ impl World {
         let state = self.state(self.requests[request].0.number).await;
         let model = &self.requests[request].1;
         let run = |order: [(usize, bool, bool); 2]| {
-            let mut copy = Model { yes: model.yes.clone(), ..*model };
+            let mut copy = Model { yes: model.yes, ..*model };
             let fits = order.iter().all(|(who, yes, ok)| copy.rule(*who, *yes, now, ledger) == *ok);
             (fits && copy.state == state).then_some(copy)
         };

@@ -1,5 +1,7 @@
 //! The store as its users see it, on a real file.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use vestibule_core::{IdentityKind, PhiClass, Timestamp};
