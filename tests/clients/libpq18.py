@@ -10,14 +10,12 @@ from talk import *  # noqa: F403 - the shared vocabulary of the conversations
 
 
 def load():
-    import psycopg_binary  # noqa: F401 - the wheel whose library this is; loading it loads what libpq needs
+    import psycopg.pq  # noqa: F401 - loads the wheel's libraries, and with them what its libpq needs
 
     folder = os.path.join(sysconfig.get_paths()["platlib"], "psycopg_binary.libs")
     found = glob.glob(os.path.join(folder, "libpq-*.so*"))
     if not found:
         raise Skip("the psycopg wheel ships no libpq of its own here")
-    import psycopg.pq  # noqa: F401
-
     lib = ctypes.CDLL(found[0])
     lib.PQconnectdbParams.restype = ctypes.c_void_p
     lib.PQerrorMessage.restype = ctypes.c_char_p
@@ -94,13 +92,9 @@ def a_password_over_tls():
     return expect(seen, "on")
 
 
-@scenario
+@scenario_if(DIRECT_TLS)
 def direct_tls_negotiation():
     lib = load()
-    if SSLMODE == "disable":
-        raise Skip("this conversation is without TLS")
-    if MAJOR < 17 and not GATEWAY:
-        raise Skip("servers before 17 have no direct TLS")
     db = connect(lib, password=PASSWORD, sslnegotiation="direct")
     seen = ask(lib, db, "SELECT 'on'")
     lib.PQfinish(db)
@@ -118,11 +112,9 @@ def protocol_3_2_is_asked_for():
     return expect(seen, "on")
 
 
-@scenario
+@scenario_if(GATEWAY)
 def a_bearer_token():
     lib = load()
-    if not GATEWAY:
-        raise Skip("only the gateway takes a bearer token")
     how = {"oauth_issuer": os.environ.get("ISSUER", "https://vestibule.invalid"), "oauth_client_id": "libpq", "require_auth": "oauth"}
 
     def work():
@@ -135,11 +127,9 @@ def a_bearer_token():
     return expect(seen, "on")
 
 
-@scenario
+@scenario_if(GATEWAY)
 def a_wrong_bearer_token_is_refused():
     lib = load()
-    if not GATEWAY:
-        raise Skip("only the gateway takes a bearer token")
     how = {"oauth_issuer": os.environ.get("ISSUER", "https://vestibule.invalid"), "oauth_client_id": "libpq", "require_auth": "oauth"}
     try:
         with_bearer(lib, b"bm90LmEudG9rZW4", lambda: connect(lib, **how))

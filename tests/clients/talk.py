@@ -24,6 +24,8 @@ CA = os.environ["CA"]
 MAJOR = int(os.environ["MAJOR"])
 GATEWAY = os.environ["VIA"] == "gateway"
 SPACE = os.environ["SPACE"]
+# Servers before 17 have no direct TLS; the gateway has it whatever stands behind it.
+DIRECT_TLS = SSLMODE != "disable" and (MAJOR >= 17 or GATEWAY)
 SCENARIO_SECONDS = 60
 
 # The values of the session's table, known to the checks below; every kind of character a text can hold but NUL.
@@ -40,6 +42,11 @@ class Skip(Exception):
 def scenario(function):
     _scenarios.append(function)
     return function
+
+
+def scenario_if(there):
+    """A scenario of something that this client, or this server, may not have at all."""
+    return scenario if there else lambda function: function
 
 
 def dsn(**more):

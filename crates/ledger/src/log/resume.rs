@@ -1,0 +1,78 @@
+//! Where the chains of entries stand at the end of the log: what a gateway that starts must go on with.
+
+use crate::error::LedgerError;
+use crate::{GATEWAY, Reader, SessionChain, scan};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The chains at the end of the log.
+pub(super) struct State {
+    /// Epoch of the last entry; 0 if there is none.
+    pub epoch: u64,
+    pub gateway: SessionChain,
+    /// Sessions opened and neither closed nor abandoned.
+    pub open: Vec<SessionChain>,
+    pub clean: bool,
+}
+
+/// First look at so many entries, then at twice as many.
+const FIRST_WINDOW: u64 = 4096;
+
+/// Reads back to where nothing was open, and forward from there.
+pub(super) fn resume(dir: &Path, size: u64) -> Result<State, LedgerError> {
+    let reader = Reader::open(dir)?;
+    let (mut to, mut window) = (size, FIRST_WINDOW);
+    let start = loop {
+        let from = to.saturating_sub(window);
+        if let Some(at) = last_clean_start(&reader, from, to)? {
+            break at;
+        }
+        if from == 0 {
+            break 0;
+        }
+        (to, window) = (from, window.saturating_mul(2));
+    };
+    forward(&reader, start, size)
+}
+
+/// The last entry within the window that follows a `gateway.shutdown`: no session was open before it.
+fn last_clean_start(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, LedgerError> {
+    let mut found = None;
+    let mut after_shutdown = false;
+    for item in reader.entries(from.saturating_sub(1)) {
+        let (index, entry) = item?;
+        if index >= to {
+            break;
+        }
+        if after_shutdown && index >= from {
+            found = Some(index);
+        }
+        after_shutdown = scan(&entry).is_ok_and(|e| e.kind == "gateway.shutdown" && e.sid == GATEWAY);
+    }
+    Ok(found)
+}
+
+fn forward(reader: &Reader, from: u64, size: u64) -> Result<State, LedgerError> {
+    let mut state = State { epoch: 0, gateway: SessionChain::new(GATEWAY), open: Vec::new(), clean: true };
+    let mut open: BTreeMap<String, SessionChain> = BTreeMap::new();
+    // The shutdown before the start carries the gateway's chain, should nothing after it do so.
+    for item in reader.entries(from.saturating_sub(1)) {
+        let (index, entry) = item?;
+        if index >= size {
+            break;
+        }
+        let Ok(envelope) = scan(&entry) else { continue };
+        state.epoch = state.epoch.max(envelope.epoch);
+        state.clean = envelope.kind == "gateway.shutdown";
+        let chain = SessionChain::resume(envelope.sid, envelope.seq.saturating_add(1), crate::leaf_hash(&entry));
+        if envelope.sid == GATEWAY {
+            state.gateway = chain;
+        } else if matches!(envelope.kind, "session.closed" | "session.abandoned") {
+            open.remove(envelope.sid);
+        } else {
+            open.insert(envelope.sid.to_owned(), chain);
+        }
+    }
+    state.open = open.into_values().collect();
+    Ok(state)
+}

@@ -1,0 +1,117 @@
+//! The sessions that are open now: to list them, to end them, to find the one a cancel request means.
+
+use crate::SessionFacts;
+use crate::house::lock;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, watch};
+use vestibule_core::Refusal;
+
+/// A handle on an open session.
+#[derive(Debug)]
+pub struct LiveSession {
+    /// What is known of it.
+    pub facts: SessionFacts,
+    cut: watch::Sender<Option<Refusal>>,
+    cancel: Notify,
+}
+
+impl LiveSession {
+    /// A handle for a session about to start.
+    #[must_use]
+    pub fn new(facts: SessionFacts) -> Arc<Self> {
+        Arc::new(Self { facts, cut: watch::Sender::new(None), cancel: Notify::new() })
+    }
+    /// Ends the session, with these words for its client. The first reason stands.
+    pub fn end(&self, why: Refusal) {
+        self.cut.send_if_modified(|cut| {
+            let first = cut.is_none();
+            if first {
+                *cut = Some(why);
+            }
+            first
+        });
+    }
+    pub(crate) fn cuts(&self) -> watch::Receiver<Option<Refusal>> {
+        self.cut.subscribe()
+    }
+    pub(crate) fn cancel(&self) {
+        self.cancel.notify_one();
+    }
+    pub(crate) async fn cancelled(&self) {
+        self.cancel.notified().await;
+    }
+}
+
+/// All open sessions of this gateway.
+#[derive(Debug, Default)]
+pub struct LiveSessions {
+    by_sid: Mutex<HashMap<Arc<str>, Arc<LiveSession>>>,
+    by_key: Mutex<HashMap<Vec<u8>, Arc<LiveSession>>>,
+    left: Notify,
+}
+
+impl LiveSessions {
+    /// The open sessions, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<LiveSession>> {
+        let mut all: Vec<_> = lock(&self.by_sid).values().cloned().collect();
+        all.sort_by(|a, b| (a.facts.opened, &a.facts.sid).cmp(&(b.facts.opened, &b.facts.sid)));
+        all
+    }
+
+    /// Ends one session; whether there was such a session.
+    pub fn end(&self, sid: &str, why: Refusal) -> bool {
+        let found = lock(&self.by_sid).get(sid).cloned();
+        found.inspect(|session| session.end(why)).is_some()
+    }
+
+    /// Ends every session for which `of` says so; how many.
+    pub fn end_where(&self, of: impl Fn(&SessionFacts) -> bool, why: &Refusal) -> usize {
+        let meant: Vec<_> = lock(&self.by_sid).values().filter(|s| of(&s.facts)).cloned().collect();
+        for session in &meant {
+            session.end(why.clone());
+        }
+        meant.len()
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.by_sid).len()
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until none is open.
+    pub async fn drained(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    pub(crate) fn enter(&self, session: &Arc<LiveSession>, cancel_key: &[u8]) {
+        lock(&self.by_sid).insert(Arc::clone(&session.facts.sid), Arc::clone(session));
+        lock(&self.by_key).insert(cancel_key.to_vec(), Arc::clone(session));
+    }
+
+    pub(crate) fn leave(&self, sid: &str, cancel_key: &[u8]) {
+        lock(&self.by_key).remove(cancel_key);
+        lock(&self.by_sid).remove(sid);
+        self.left.notify_waiters();
+    }
+
+    /// The session that was given this cancel key, if the request comes from where that session's client is.
+    pub(crate) fn cancellable(&self, cancel_key: &[u8], source: IpAddr) -> Option<Arc<LiveSession>> {
+        lock(&self.by_key).get(cancel_key).filter(|s| s.facts.source == source).cloned()
+    }
+}

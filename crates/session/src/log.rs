@@ -1,0 +1,85 @@
+//! A session's chain of ledger entries.
+
+use crate::house::lock;
+use crate::{House, entries};
+use serde::Serialize;
+use std::sync::{Arc, Mutex};
+use vestibule_core::{Disclosure, OpId, Refusal, RefusalKind, Timestamp};
+use vestibule_ledger::{LedgerError, Receipt, SessionChain};
+
+/// Appends to the ledger on behalf of one session.
+pub(crate) struct SessionLog {
+    house: Arc<House>,
+    chain: Mutex<SessionChain>,
+}
+
+/// What the client is told when the ledger cannot write.
+pub(crate) fn unrecorded(error: &LedgerError) -> Refusal {
+    tracing::error!(%error, "the ledger cannot write: operations are refused until it can");
+    Refusal::new(
+        RefusalKind::Unrecorded,
+        "refused: the gateway cannot record this operation, and what cannot be recorded does not run",
+        "tell the operators of the gateway; nothing was sent to the target",
+    )
+}
+
+impl SessionLog {
+    pub fn new(house: Arc<House>, sid: &str) -> Self {
+        Self { house, chain: Mutex::new(SessionChain::new(sid)) }
+    }
+
+    /// Appends an entry; it is not durable yet. Waits for room where the ledger's queue is full.
+    pub async fn append(&self, at: Timestamp, kind: &str, body: &impl Serialize) -> Result<Receipt, Refusal> {
+        let full = {
+            // INVARIANT: entries reach the ledger in the order of the chain, so both happen under one lock.
+            let mut chain = lock(&self.chain);
+            let mut next = chain.clone();
+            let leaf = next.entry(at, kind, &self.house.name, self.house.epoch, body);
+            match self.house.ledger.append(&leaf) {
+                Ok(receipt) => {
+                    *chain = next;
+                    return Ok(receipt);
+                }
+                Err(error) => error,
+            }
+        };
+        if !matches!(full, LedgerError::Full) {
+            return Err(unrecorded(&full));
+        }
+        loop {
+            self.house.ledger.room().await.map_err(|error| unrecorded(&error))?;
+            let mut chain = lock(&self.chain);
+            let mut next = chain.clone();
+            let leaf = next.entry(at, kind, &self.house.name, self.house.epoch, body);
+            match self.house.ledger.append(&leaf) {
+                Ok(receipt) => {
+                    *chain = next;
+                    return Ok(receipt);
+                }
+                Err(LedgerError::Full) => {}
+                Err(error) => return Err(unrecorded(&error)),
+            }
+        }
+    }
+
+    /// Waits until an entry is durable.
+    pub async fn safe(&self, receipt: Receipt) -> Result<(), Refusal> {
+        if self.house.ledger.is_safe(receipt) {
+            return Ok(());
+        }
+        self.house.ledger.safe(receipt).await.map_err(|error| unrecorded(&error))
+    }
+
+    pub fn is_safe(&self, receipt: Receipt) -> bool {
+        self.house.ledger.is_safe(receipt)
+    }
+
+    pub async fn done(&self, op: OpId, disclosed: &Disclosure, us: u64) -> Result<Receipt, Refusal> {
+        self.append(self.house.now(), "op.done", &entries::Done::of(op, disclosed, us)).await
+    }
+
+    /// How many entries the session has.
+    pub fn entries(&self) -> u64 {
+        lock(&self.chain).seq()
+    }
+}

@@ -1,0 +1,342 @@
+//! A connection from its first byte to its last entry.
+
+use crate::entries::{Closed, Opened, SessionRefused, Who};
+use crate::half::Half;
+use crate::house::random;
+use crate::log::SessionLog;
+use crate::stream::{End, Parts, Stream, Wires, unrecordable};
+use crate::welcome::{Claim, Greeted, Reception, greet};
+use crate::{Guard, House, LiveSession, Place, Rules, Seen, SessionFacts, Totals, cancel};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use vestibule_core::{
+    Effect, Fault, FaultKind, Identity, OpId, OpenSession, Operation, Protocol, Refusal, RefusalKind, Timestamp, Welcome,
+};
+use vestibule_record::{Header, Recorder};
+use vestibule_upstream::{DialError, Upstream};
+
+/// A connection that was just accepted, and how its listener receives it.
+pub struct Arrival {
+    /// The bytes.
+    pub tcp: TcpStream,
+    /// From where.
+    pub peer: SocketAddr,
+    /// What the listener speaks.
+    pub protocol: &'static dyn Protocol,
+    /// The listener's certificate.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Whether a proof is accepted outside TLS (loopback only).
+    pub allow_cleartext: bool,
+    /// How long the login may take.
+    pub login_timeout: Duration,
+}
+
+/// Serves one connection. Returns when it is over; everything worth knowing is on the ledger then.
+pub async fn serve(house: Arc<House>, arrival: Arrival) {
+    let protocol = arrival.protocol;
+    let peer = arrival.peer;
+    let timeout = arrival.login_timeout;
+    let reception = Reception { tls: arrival.tls, allow_cleartext: arrival.allow_cleartext };
+    let greeted = async {
+        let nonce = random::<32>().map_err(|fault| fault.to_string())?;
+        arrival.tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+        greet(arrival.tcp, protocol, &reception, house.limits, nonce).await.map_err(|error| error.to_string())
+    };
+    let claim = match tokio::time::timeout(timeout, greeted).await {
+        Ok(Ok(Greeted::Claim(claim))) => claim,
+        Ok(Ok(Greeted::Cancel(key))) => return cancel::request(&house, &key, peer.ip()),
+        Ok(Ok(Greeted::Nobody)) => return,
+        Ok(Err(error)) => return tracing::info!(%peer, %error, "a connection ended before its login"),
+        Err(_) => return tracing::info!(%peer, "a connection did not log in in time"),
+    };
+    Session { house, protocol, peer }.admit(*claim).await;
+}
+
+struct Session {
+    house: Arc<House>,
+    protocol: &'static dyn Protocol,
+    peer: SocketAddr,
+}
+
+/// What was decided about a claim before it is a session.
+struct Admitted {
+    identity: Arc<Identity>,
+    place: Arc<Place>,
+}
+
+impl Session {
+    async fn admit(self, mut claim: Claim) {
+        match self.judge(&claim).await {
+            Ok(admitted) => self.open(claim, admitted).await,
+            Err(refusal) => {
+                let protocol = self.protocol.manifest().id;
+                self.house.observer.saw(Seen::TurnedAway { protocol, kind: refusal.kind });
+                answer(&mut claim, Err(&refusal)).await;
+            }
+        }
+    }
+
+    /// Who is it, and does the place exist. What is refused here is on the ledger before the client hears of it.
+    async fn judge(&self, claim: &Claim) -> Result<Admitted, Refusal> {
+        let rules: Arc<Rules> = Arc::clone(&self.house.rules.borrow());
+        let target = claim.chosen.target.as_str();
+        let proven = match std::str::from_utf8(claim.token.expose()) {
+            Ok(token) => self.house.prover.prove(token, Some(target), self.house.now()).await,
+            Err(_) => return Err(self.turn_away(None, target, "the token is not text").await),
+        };
+        let identity = match proven {
+            Ok(identity) => Arc::new(identity),
+            Err(error) => {
+                tracing::warn!(peer = %self.peer, target, kind = ?error.kind, reason = %error.reason, "a proof was refused");
+                return Err(self.turn_away(None, target, error.public).await);
+            }
+        };
+        let place = rules.places.get(target).filter(|p| p.protocol.manifest().id == self.protocol.manifest().id);
+        match place {
+            Some(place) => Ok(Admitted { identity, place: Arc::clone(place) }),
+            None => Err(self.turn_away(Some(&identity), target, "there is no such target here").await),
+        }
+    }
+
+    async fn turn_away(&self, identity: Option<&Identity>, target: &str, rule: &str) -> Refusal {
+        let kind = if identity.is_some() { RefusalKind::Policy } else { RefusalKind::Identity };
+        let body = SessionRefused {
+            identity: identity.map(Who::of),
+            target: printable(target),
+            protocol: self.protocol.manifest().id,
+            source: self.peer.ip().to_string(),
+            kind: kind.name(),
+            rule,
+        };
+        if let Err(error) = self.house.journal.note("session.refused", &body).await {
+            return crate::log::unrecorded(&error);
+        }
+        let remedy = "get a token with `vestibule login`, then connect with `vestibule connect` or pass it as the password";
+        Refusal::new(kind, format!("refused: {rule}"), remedy)
+    }
+
+    async fn open(self, mut claim: Claim, admitted: Admitted) {
+        let Admitted { identity, place } = admitted;
+        let opened = self.house.now();
+        let sid = match session_id(opened) {
+            Ok(sid) => sid,
+            Err(fault) => return self.fault(&mut claim, &fault).await,
+        };
+        let facts = SessionFacts {
+            sid: Arc::clone(&sid),
+            identity,
+            target: Arc::from(place.facts.name.as_str()),
+            protocol: self.protocol.manifest().id,
+            source: self.peer.ip(),
+            client: Arc::from(client_words(&claim)),
+            opened,
+            recorded: place.record,
+        };
+        let log = Arc::new(SessionLog::new(Arc::clone(&self.house), &sid));
+        let mut guard = Guard::new(Arc::clone(&self.house), Arc::clone(&place), facts.clone(), Arc::clone(&log));
+        let cleared = async {
+            self.note_opened(&log, &facts, claim.transport.tls_summary().as_deref()).await?;
+            let (quiet, _told) = mpsc::channel(1);
+            let permit = guard.clear(OpId(0), &Operation::bare(Effect::Open, "connect"), &quiet).await?;
+            log.safe(permit.receipt()).await
+        };
+        let entered = match cleared.await {
+            Ok(()) => self.reach(&claim, &place).await,
+            Err(refusal) => Err(refusal),
+        };
+        let totals = Totals::default();
+        match entered {
+            Ok(upstream) => self.run(claim, upstream, guard, place, facts, log).await,
+            Err(refusal) => {
+                self.house.observer.saw(Seen::TurnedAway { protocol: facts.protocol, kind: refusal.kind });
+                self.note_closed(&log, &facts, &totals, &refusal.message, None).await;
+                answer(&mut claim, Err(&refusal)).await;
+            }
+        }
+    }
+
+    async fn note_opened(&self, log: &SessionLog, facts: &SessionFacts, tls: Option<&str>) -> Result<(), Refusal> {
+        let rules = Arc::clone(&self.house.rules.borrow());
+        let body = Opened {
+            identity: Who::of(&facts.identity),
+            target: &facts.target,
+            protocol: facts.protocol,
+            source: facts.source.to_string(),
+            client: &facts.client,
+            tls,
+            policy_version: rules.policy.version(),
+            recorded: facts.recorded,
+        };
+        log.append(facts.opened, "session.open", &body).await.map(drop)
+    }
+
+    /// Dials the target. What went wrong is for the operator; the client hears only that it did.
+    async fn reach(&self, claim: &Claim, place: &Place) -> Result<Upstream, Refusal> {
+        let nonce = random::<32>().map_err(|fault| self.unreachable(&fault.to_string()))?;
+        let parameters = claim.chosen.parameters.clone();
+        let dialled =
+            vestibule_upstream::connect(&place.target, self.protocol, parameters, nonce, self.house.limits).await;
+        let upstream = match dialled {
+            Ok(upstream) => upstream,
+            Err(DialError::Fault(fault)) => return Err(self.unreachable(&fault.to_string())),
+            Err(DialError::Refused(refusal)) => return Err(self.unreachable(&refusal.message)),
+        };
+        if place.facts.phi && self.protocol.crawl().is_some() && place.catalogs.watch().borrow().is_none() {
+            place.catalogs.ring();
+            return Err(self.unreachable("the catalog of the target has not been read; its columns could not be masked"));
+        }
+        Ok(upstream)
+    }
+
+    fn unreachable(&self, why: &str) -> Refusal {
+        tracing::error!(%why, "a target cannot be used");
+        self.house.observer.saw(Seen::Fault(FaultKind::Upstream));
+        Refusal::new(
+            RefusalKind::Target,
+            "the gateway could not reach the target, or may not use it",
+            "tell the operators of the gateway; its log says why",
+        )
+    }
+
+    fn recorder(&self, facts: &SessionFacts, place: &Place) -> Result<Option<Recorder>, Refusal> {
+        if !place.record {
+            return Ok(None);
+        }
+        let header = Header {
+            sid: facts.sid.to_string(),
+            target: facts.target.to_string(),
+            protocol: facts.protocol.to_owned(),
+            identity_id: facts.identity.id(),
+            identity_name: facts.identity.name.clone(),
+            started: facts.opened,
+        };
+        self.house.records.session(header).map(Some).map_err(|error| unrecordable(&error))
+    }
+
+    async fn run(
+        self,
+        mut claim: Claim,
+        upstream: Upstream,
+        guard: Guard,
+        place: Arc<Place>,
+        facts: SessionFacts,
+        log: Arc<SessionLog>,
+    ) {
+        let prepared = self
+            .recorder(&facts, &place)
+            .and_then(|recorder| random::<32>().map(|key| (recorder, key)).map_err(|f| self.unreachable(&f.to_string())));
+        let (recorder, key) = match prepared {
+            Ok(prepared) => prepared,
+            Err(refusal) => {
+                self.note_closed(&log, &facts, &Totals::default(), &refusal.message, None).await;
+                return answer(&mut claim, Err(&refusal)).await;
+            }
+        };
+        let established = Arc::new(upstream.established);
+        let live = LiveSession::new(facts.clone());
+        let welcome = Welcome { established: Arc::clone(&established), cancel_key: key.to_vec() };
+        self.house.live.enter(&live, &key);
+        self.house.observer.saw(Seen::Opened(&facts));
+        answer(&mut claim, Ok(&welcome)).await;
+        let interpreter = self.protocol.open(OpenSession {
+            chosen: claim.chosen,
+            established: Arc::clone(&established),
+            catalog: place.catalogs.watch().borrow().clone(),
+            limits: self.house.limits,
+            phi: place.facts.phi,
+        });
+        let wires = Wires::new(Parts {
+            client: Half::new(claim.transport, claim.rest),
+            target: Half::new(upstream.transport, upstream.rest),
+            interpreter,
+            place,
+            established,
+            live,
+            log: Arc::clone(&log),
+            recorder,
+            observer: Arc::clone(&self.house.observer),
+            max_message_bytes: self.house.limits.max_message_bytes,
+        });
+        let mut stream = Stream { guard, wires };
+        let end = stream.run().await;
+        self.house.live.leave(&facts.sid, &key);
+        self.wind_up(&mut stream, &facts, &log, &end).await;
+    }
+
+    async fn wind_up(&self, stream: &mut Stream, facts: &SessionFacts, log: &SessionLog, end: &End) {
+        let recording = match stream.wires.take_recorder() {
+            Some(recorder) => match recorder.close().await {
+                Ok(summary) => Some(summary.digest),
+                Err(error) => {
+                    tracing::error!(sid = %facts.sid, %error, "the recording of a session could not be completed");
+                    self.house.observer.saw(Seen::Fault(FaultKind::Record));
+                    None
+                }
+            },
+            None => None,
+        };
+        self.note_closed(log, facts, &stream.wires.totals, &end.reason(), recording.as_deref()).await;
+    }
+
+    async fn note_closed(
+        &self,
+        log: &SessionLog,
+        facts: &SessionFacts,
+        totals: &Totals,
+        reason: &str,
+        recording: Option<&str>,
+    ) {
+        let at = self.house.now();
+        let body = Closed { reason, ops: totals.operations, n: log.entries().saturating_add(1), recording };
+        let noted = match log.append(at, "session.closed", &body).await {
+            Ok(receipt) => log.safe(receipt).await,
+            Err(refusal) => Err(refusal),
+        };
+        if noted.is_err() {
+            // Recovery will find the session open and close it as abandoned.
+            tracing::error!(sid = %facts.sid, "the end of a session could not be recorded");
+            self.house.observer.saw(Seen::Fault(FaultKind::Ledger));
+        }
+        self.house.observer.saw(Seen::Closed { facts, totals, at, reason });
+    }
+
+    async fn fault(&self, claim: &mut Claim, fault: &Fault) {
+        self.house.observer.saw(Seen::Fault(fault.kind));
+        answer(claim, Err(&self.unreachable(&fault.what))).await;
+    }
+}
+
+/// Completes the client's login, or refuses it.
+async fn answer(claim: &mut Claim, verdict: Result<&Welcome, &Refusal>) {
+    let refused = verdict.is_err();
+    let mut reply = Vec::new();
+    claim.greeting.proven(verdict, &mut reply);
+    // A client that does not take its answer is noticed by the next read.
+    let _ = claim.transport.write_all(&reply).await;
+    let _ = claim.transport.flush().await;
+    if refused {
+        let _ = tokio::time::timeout(Duration::from_secs(2), claim.transport.shutdown()).await;
+    }
+}
+
+/// Sortable by time, and not to be guessed: 48 bits of milliseconds, 80 random bits, in hex.
+fn session_id(now: Timestamp) -> Result<Arc<str>, Fault> {
+    let chance = random::<10>()?;
+    let tail: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Arc::from(format!("{:012x}{tail}", now.0.div_euclid(1_000))))
+}
+
+fn client_words(claim: &Claim) -> String {
+    let application = claim.chosen.parameters.get("application_name").map_or("", String::as_str);
+    format!("{} {}", printable(&claim.chosen.user), printable(application)).trim().to_owned()
+}
+
+/// A client's own words, cut to what is sensible to store.
+fn printable(words: &str) -> &str {
+    let end = words.char_indices().find(|(at, c)| c.is_control() || *at >= 128).map_or(words.len(), |(at, _)| at);
+    words.get(..end).unwrap_or_default()
+}
