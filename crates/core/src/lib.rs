@@ -37,4 +37,4 @@ pub use protocol::{
     Snapshot, TargetLogin, Transcript, TranscriptLine, Welcome,
 };
 pub use secret::Secret;
-pub use time::Timestamp;
+pub use time::{NotATime, Timestamp};

@@ -1,7 +1,7 @@
 //! What a protocol must offer, besides its interpreter: the two logins, the crawl of the target's catalog, and the
 //! transcript for replay. All of it without I/O.
 
-use crate::{Interpreter, Manifest, Refusal, Secret, Side, WireError};
+use crate::{Interpreter, Manifest, Operation, Refusal, Secret, Side, WireError};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -217,6 +217,16 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// For replay.
     fn transcript(&self) -> Box<dyn Transcript>;
+
+    /// What a statement asks, without running it: for `policy explain` and `policy test`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of kind `NotUnderstood` where the text is no statement, or the protocol knows none.
+    fn read(&self, statement: &str, session: &OpenSession) -> Result<Vec<Operation>, Refusal> {
+        let _ = (statement, session);
+        let what = format!("{} has no statements that can be read by themselves", self.manifest().title);
+        Err(Refusal::new(crate::RefusalKind::NotUnderstood, what, ""))
+    }
 }
 
 /// How to log in at a target.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Microseconds since 1970-01-01T00:00:00Z, without leap seconds (POSIX time).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,6 +57,89 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The text is no point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotATime;
+
+impl fmt::Display for NotATime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a time; write `2026-11-24` or `2026-11-24T08:00:00Z`")
+    }
+}
+
+impl std::error::Error for NotATime {}
+
+/// RFC 3339, or a date alone, which is its midnight in UTC.
+impl FromStr for Timestamp {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let (date, rest) = text.split_at_checked(10).ok_or(NotATime)?;
+        let midnight = days(date).ok_or(NotATime)?.saturating_mul(86_400);
+        if rest.is_empty() {
+            return Ok(Self::from_seconds(midnight));
+        }
+        let rest = rest.strip_prefix(['T', 't', ' ']).ok_or(NotATime)?;
+        let (clock, rest) = rest.split_at_checked(8).ok_or(NotATime)?;
+        let (fraction, zone) = match rest.strip_prefix('.') {
+            Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
+            None => ("0", rest),
+        };
+        let seconds = clock_seconds(clock).ok_or(NotATime)?;
+        let offset = zone_seconds(zone).ok_or(NotATime)?;
+        let micros = micros(fraction).ok_or(NotATime)?;
+        let whole = Self::from_seconds(midnight.saturating_add(seconds).saturating_sub(offset));
+        Ok(Self(whole.0.saturating_add(micros)))
+    }
+}
+
+fn number(text: &str, least: i64, most: i64) -> Option<i64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|n| (least..=most).contains(n))
+}
+
+/// Days since 1970-01-01 of `YYYY-MM-DD`.
+fn days(date: &str) -> Option<i64> {
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let (widths, more) = ((year.len(), month.len(), day.len()), parts.next());
+    if widths != (4, 2, 2) || more.is_some() {
+        return None;
+    }
+    let (year, month, day) = (number(year, 0, 9_999)?, number(month, 1, 12)?, number(day, 1, 31)?);
+    let y = if month <= 2 { year - 1 } else { year };
+    let (era, yoe) = (y.div_euclid(400), y.rem_euclid(400));
+    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+    // The 31st of a shorter month would come out as a day of the next one.
+    let (_, back_year, back_month, back_day) = Timestamp(days.checked_mul(86_400_000_000)?).civil();
+    ((back_year, i64::from(back_month), i64::from(back_day)) == (year, month, day)).then_some(days)
+}
+
+fn clock_seconds(clock: &str) -> Option<i64> {
+    let mut parts = clock.split(':');
+    let (h, m, s) = (parts.next()?, parts.next()?, parts.next()?);
+    // 60 is a leap second, which POSIX time does not count.
+    Some(number(h, 0, 23)? * 3_600 + number(m, 0, 59)? * 60 + number(s, 0, 60)?.min(59))
+}
+
+fn zone_seconds(zone: &str) -> Option<i64> {
+    if matches!(zone, "Z" | "z") {
+        return Some(0);
+    }
+    let (sign, rest) = match zone.strip_prefix('+') {
+        Some(rest) => (1, rest),
+        None => (-1, zone.strip_prefix('-')?),
+    };
+    let (h, m) = rest.split_once(':')?;
+    Some(sign * (number(h, 0, 23)? * 3_600 + number(m, 0, 59)? * 60))
+}
+
+fn micros(fraction: &str) -> Option<i64> {
+    let six: String = fraction.chars().chain(std::iter::repeat('0')).take(6).collect();
+    number(fraction, 0, i64::MAX).or_else(|| (fraction.len() > 18).then_some(0)).and(number(&six, 0, 999_999))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Timestamp;
@@ -66,5 +150,20 @@ mod tests {
         assert_eq!(Timestamp::from_seconds(951_782_400).to_string(), "2000-02-29T00:00:00.000Z");
         assert_eq!(Timestamp(1_795_535_742_123_456).to_string(), "2026-11-24T15:55:42.123Z");
         assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        for (text, shown) in [
+            ("2026-11-24", "2026-11-24T00:00:00.000Z"),
+            ("2026-11-24T08:15:30Z", "2026-11-24T08:15:30.000Z"),
+            ("2000-02-29T23:59:60.1234567+01:30", "2000-02-29T22:29:59.123Z"),
+            ("1969-12-31 23:59:59.999-00:00", "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), shown, "{text}");
+        }
+        for text in ["", "2026-11", "2026-02-29", "2026-13-01", "2026-11-24T", "2026-11-24T25:00:00Z", "2026-1-024", "2026-11-24T08:00:00", "２026-11-24"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 }

@@ -255,8 +255,8 @@ impl Observer for Metrics {
         match seen {
             Seen::Opened(facts) => self.session_opened(facts.protocol, &facts.target),
             Seen::TurnedAway { protocol, kind } => self.turned_away(protocol, kind),
-            Seen::Ruled { target, effect, decision } => self.ruled(target, effect, decision),
-            Seen::Done { target, disclosed, took } => self.done(target, disclosed, took),
+            Seen::Ruled { target, effect, decision, .. } => self.ruled(target, effect, decision),
+            Seen::Done { target, disclosed, took, .. } => self.done(target, disclosed, took),
             Seen::Closed { facts, reason, .. } => self.session_closed(facts.protocol, &facts.target, reason),
             Seen::Fault(kind) => self.fault(kind),
         }

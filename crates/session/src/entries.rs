@@ -89,7 +89,7 @@ pub(crate) struct Ruled<'a> {
 /// The approval under which an operation runs.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Approved {
-    pub number: i64,
+    pub number: vestibule_approval::Number,
     pub approvers: Vec<Approver>,
 }
 

@@ -193,7 +193,7 @@ impl Guard {
             action: operation.action.to_string(),
             digest: digest_of(&self.facts.target, operation, &statement),
             statement,
-            classes: verdict.classes,
+            classes: verdict.classes.iter().map(|class| class.name().to_owned()).collect(),
             hold: hold.clone(),
             now: self.house.now(),
         };
@@ -212,7 +212,7 @@ impl Guard {
         let number = ticket.number;
         let who = &ticket.who_may;
         let line = format!(
-            "vestibule: {} waits for approval as request R-{number}: {}. Who may approve: {who} (vestibule approve {number})",
+            "vestibule: {} waits for approval as request {number}: {}. Who may approve: {who} (vestibule approve {number})",
             operation.action, hold.reason
         );
         // A full queue only means that the client has lines to read already.
@@ -227,7 +227,7 @@ impl Guard {
         operation: &Operation,
         held: &Verdict,
         hold: &Hold,
-        number: i64,
+        number: vestibule_approval::Number,
         outcome: Outcome,
     ) -> Result<(Arc<Verdict>, Option<Approved>), Refusal> {
         let refusal = match outcome {
@@ -244,17 +244,17 @@ impl Guard {
             }
             Outcome::Denied { by, reason } => Refusal::new(
                 RefusalKind::Denied,
-                format!("refused: request R-{number} was denied by {}: {reason}", by.name),
+                format!("refused: request {number} was denied by {}: {reason}", by.name),
                 "ask the approver what would be acceptable, or leave it",
             ),
             Outcome::Expired => Refusal::new(
                 RefusalKind::Expired,
-                format!("refused: nobody approved request R-{number} in time"),
+                format!("refused: nobody approved request {number} in time"),
                 "run it again when an approver is there",
             ),
             Outcome::Withdrawn => Refusal::new(
                 RefusalKind::Cancelled,
-                format!("refused: request R-{number} was withdrawn"),
+                format!("refused: request {number} was withdrawn"),
                 "run it again if it is still wanted",
             ),
         };
@@ -362,7 +362,7 @@ impl Guard {
     }
 
     fn saw(&self, operation: &Operation, decision: &'static str) {
-        self.house.observer.saw(Seen::Ruled { target: &self.facts.target, effect: operation.effect, decision });
+        self.house.observer.saw(Seen::Ruled { sid: &self.facts.sid, target: &self.facts.target, effect: operation.effect, decision });
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use vestibule_approval::Approvals;
 use vestibule_core::{
-    Capability, Disclosure, Effect, FaultKind, Identity, Limits, Protocol, RefusalKind, Snapshot, Timestamp,
+    Capability, Disclosure, Effect, FaultKind, Identity, Protocol, RefusalKind, Snapshot, Timestamp,
 };
 use vestibule_identity::Prover;
 use vestibule_ledger::{Journal, Ledger};
@@ -19,9 +19,9 @@ use vestibule_upstream::Target;
 /// Policies, data map and targets of one version. Replaced whole on reload.
 pub struct Rules {
     /// The policies.
-    pub policy: PolicySet,
+    pub policy: Arc<PolicySet>,
     /// Which column is which class.
-    pub map: DataMap,
+    pub map: Arc<DataMap>,
     /// The keys of tokens.
     pub mask_keys: MaskKeys,
     /// The targets by name.
@@ -136,6 +136,8 @@ pub enum Seen<'a> {
     },
     /// An operation was ruled on: `permit`, `deny` or `hold`.
     Ruled {
+        /// The session.
+        sid: &'a Arc<str>,
         /// The target.
         target: &'a str,
         /// The effect.
@@ -145,6 +147,8 @@ pub enum Seen<'a> {
     },
     /// An operation is over.
     Done {
+        /// The session.
+        sid: &'a Arc<str>,
         /// The target.
         target: &'a str,
         /// What was disclosed.
@@ -197,8 +201,6 @@ pub struct House {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
-    /// Limits on messages.
-    pub limits: Limits,
 }
 
 impl House {

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use vestibule_core::{
-    Effect, Fault, FaultKind, Identity, OpId, OpenSession, Operation, Protocol, Refusal, RefusalKind, Timestamp, Welcome,
+    Effect, Fault, FaultKind, Identity, Limits, OpId, OpenSession, Operation, Protocol, Refusal, RefusalKind, Timestamp, Welcome,
 };
 use vestibule_record::{Header, Recorder};
 use vestibule_upstream::{DialError, Upstream};
@@ -33,18 +33,20 @@ pub struct Arrival {
     pub allow_cleartext: bool,
     /// How long the login may take.
     pub login_timeout: Duration,
+    /// Limits on messages.
+    pub limits: Limits,
 }
 
 /// Serves one connection. Returns when it is over; everything worth knowing is on the ledger then.
 pub async fn serve(house: Arc<House>, arrival: Arrival) {
     let protocol = arrival.protocol;
     let peer = arrival.peer;
-    let timeout = arrival.login_timeout;
+    let (timeout, limits) = (arrival.login_timeout, arrival.limits);
     let reception = Reception { tls: arrival.tls, allow_cleartext: arrival.allow_cleartext };
     let greeted = async {
         let nonce = random::<32>().map_err(|fault| fault.to_string())?;
         arrival.tcp.set_nodelay(true).map_err(|error| error.to_string())?;
-        greet(arrival.tcp, protocol, &reception, house.limits, nonce).await.map_err(|error| error.to_string())
+        greet(arrival.tcp, protocol, &reception, limits, nonce).await.map_err(|error| error.to_string())
     };
     let claim = match tokio::time::timeout(timeout, greeted).await {
         Ok(Ok(Greeted::Claim(claim))) => claim,
@@ -53,13 +55,14 @@ pub async fn serve(house: Arc<House>, arrival: Arrival) {
         Ok(Err(error)) => return tracing::info!(%peer, %error, "a connection ended before its login"),
         Err(_) => return tracing::info!(%peer, "a connection did not log in in time"),
     };
-    Session { house, protocol, peer }.admit(*claim).await;
+    Session { house, protocol, peer, limits }.admit(*claim).await;
 }
 
 struct Session {
     house: Arc<House>,
     protocol: &'static dyn Protocol,
     peer: SocketAddr,
+    limits: Limits,
 }
 
 /// What was decided about a claim before it is a session.
@@ -179,7 +182,7 @@ impl Session {
         let nonce = random::<32>().map_err(|fault| self.unreachable(&fault.to_string()))?;
         let parameters = claim.chosen.parameters.clone();
         let dialled =
-            vestibule_upstream::connect(&place.target, self.protocol, parameters, nonce, self.house.limits).await;
+            vestibule_upstream::connect(&place.target, self.protocol, parameters, nonce, self.limits).await;
         let upstream = match dialled {
             Ok(upstream) => upstream,
             Err(DialError::Fault(fault)) => return Err(self.unreachable(&fault.to_string())),
@@ -246,7 +249,7 @@ impl Session {
             chosen: claim.chosen,
             established: Arc::clone(&established),
             catalog: place.catalogs.watch().borrow().clone(),
-            limits: self.house.limits,
+            limits: self.limits,
             phi: place.facts.phi,
         });
         let wires = Wires::new(Parts {
@@ -259,7 +262,7 @@ impl Session {
             log: Arc::clone(&log),
             recorder,
             observer: Arc::clone(&self.house.observer),
-            max_message_bytes: self.house.limits.max_message_bytes,
+            max_message_bytes: self.limits.max_message_bytes,
         });
         let mut stream = Stream { guard, wires };
         let end = stream.run().await;

@@ -330,7 +330,7 @@ impl Wires {
             self.barrier = Some(self.barrier.map_or(first, |b| b.later(first)));
         }
         self.totals.add(disclosed);
-        self.observer.saw(Seen::Done { target: &self.place.facts.name, disclosed, took });
+        self.observer.saw(Seen::Done { sid: &self.live.facts.sid, target: &self.place.facts.name, disclosed, took });
         self.record(&Event::Done { op: id, disclosure: disclosed })
     }
 

@@ -1,0 +1,115 @@
+//! Keeps the catalog of each target fresh: at the start, when a session saw that it changed, and on a timer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+use vestibule_core::{Crawl, Fault, FaultKind, Limits, Snapshot};
+use vestibule_session::Place;
+
+/// Without anybody asking, a catalog is read again after this time.
+const AGE: Duration = Duration::from_secs(300);
+/// After a failure, the next try.
+const RETRY: Duration = Duration::from_secs(5);
+/// Two readings of a catalog are at least so far apart.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A catalog that takes longer to read is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Most bytes kept of an answer that is not yet understood.
+const MOST_PENDING: usize = 64 << 20;
+
+/// The tasks that read catalogs, by target.
+#[derive(Default)]
+pub(crate) struct Crawlers(BTreeMap<String, JoinHandle<()>>);
+
+impl Crawlers {
+    /// Reads the catalogs of these targets from now on, and of no others.
+    pub fn follow(&mut self, places: &BTreeMap<String, Arc<Place>>) {
+        for task in std::mem::take(&mut self.0).into_values() {
+            task.abort();
+        }
+        for (name, place) in places {
+            if place.protocol.crawl().is_some() {
+                self.0.insert(name.clone(), tokio::spawn(keep_fresh(Arc::clone(place))));
+            }
+        }
+    }
+
+    pub fn stop(&mut self) {
+        self.follow(&BTreeMap::new());
+    }
+}
+
+async fn keep_fresh(place: Arc<Place>) {
+    let mut version = place.catalogs.watch().borrow().as_ref().map_or(0, |snapshot| snapshot.version);
+    loop {
+        let read = tokio::time::timeout(PATIENCE, read(&place)).await.unwrap_or_else(|_| Err(too_slow(&place)));
+        let next = match read {
+            Ok((content, digest)) => {
+                version += 1;
+                place.catalogs.publish(Snapshot { version, digest: digest.into(), content });
+                AGE
+            }
+            Err(error) => {
+                tracing::warn!(target = %place.target.name, %error, "the catalog of a target could not be read");
+                RETRY
+            }
+        };
+        tokio::time::sleep(PAUSE).await;
+        let _ = tokio::time::timeout(next, place.catalogs.rung()).await;
+    }
+}
+
+fn too_slow(place: &Place) -> Fault {
+    Fault::new(FaultKind::Upstream, format_args!("target `{}`: no catalog within {} s", place.target.name, PATIENCE.as_secs()))
+}
+
+type Content = (Arc<dyn std::any::Any + Send + Sync>, String);
+
+async fn read(place: &Place) -> Result<Content, Fault> {
+    let fault = |what: &dyn std::fmt::Display| {
+        Fault::new(FaultKind::Upstream, format_args!("target `{}`: {what}", place.target.name))
+    };
+    let Some(mut crawl) = place.protocol.crawl() else { return Err(fault(&"this protocol has no catalog")) };
+    let mut nonce = [0_u8; 32];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| fault(&"the system gave no random bytes"))?;
+    let upstream =
+        vestibule_upstream::connect(&place.target, place.protocol, BTreeMap::new(), nonce, Limits::default())
+            .await
+            .map_err(|error| fault(&error))?;
+    let mut transport = upstream.transport;
+    let content = converse(&mut *crawl, &mut transport, upstream.rest).await.map_err(|error| fault(&error))?;
+    let _ = transport.shutdown().await;
+    Ok(content)
+}
+
+async fn converse(
+    crawl: &mut dyn Crawl,
+    transport: &mut vestibule_upstream::Transport,
+    mut received: Vec<u8>,
+) -> Result<Content, String> {
+    let mut out = Vec::new();
+    crawl.start(&mut out);
+    loop {
+        if !out.is_empty() {
+            transport.write_all(&out).await.map_err(|e| e.to_string())?;
+            transport.flush().await.map_err(|e| e.to_string())?;
+            out.clear();
+        }
+        let (used, done) = crawl.receive(&received, &mut out).map_err(|refusal| refusal.message)?;
+        received.drain(..used.min(received.len()));
+        if let Some(content) = done {
+            return Ok(content);
+        }
+        if !out.is_empty() || (used > 0 && !received.is_empty()) {
+            continue;
+        }
+        if received.len() > MOST_PENDING {
+            return Err("a part of the catalog is too long".to_owned());
+        }
+        if transport.read_buf(&mut received).await.map_err(|e| e.to_string())? == 0 {
+            return Err("the target closed the connection".to_owned());
+        }
+    }
+}

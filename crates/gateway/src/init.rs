@@ -1,0 +1,153 @@
+//! `vestibule init`: what a new gateway needs, made once.
+//!
+//! Keys never leave the machine they are made on: four private keys (ledger, tokens, recordings, masks), a certificate
+//! authority with one certificate for the listeners, an empty ledger, an empty state, and a sample configuration that
+//! [`Config::load`](crate::config::Config::load) accepts. Nothing that is there already is touched.
+
+mod certificates;
+
+use crate::Clock;
+use crate::config::Layout;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use vestibule_identity::TokenKey;
+use vestibule_ledger::{Ledger, LedgerError, SigningKey};
+use vestibule_record::RecordingKey;
+use vestibule_store::{Store, StoreError};
+
+/// The policies that a new gateway starts with.
+pub const SAMPLE_POLICY: &str = include_str!("../../policy/samples/clinic.cedar");
+/// The expectations kept beside them.
+pub const SAMPLE_POLICY_TEST: &str = include_str!("../../policy/samples/clinic.test.toml");
+/// The data map that a new gateway starts with.
+pub const SAMPLE_DATA_MAP: &str = include_str!("../../phi/samples/clinic.data-map.toml");
+/// The configuration that a new gateway starts with; `{name}` is replaced.
+const SAMPLE_CONFIG: &str = include_str!("init/vestibule.toml");
+
+/// Why a gateway could not be made. What was made so far is left, to be looked at and removed by hand.
+#[derive(Debug, Error)]
+pub enum InitError {
+    /// There is something already.
+    #[error("{0} is not empty; name a directory that does not exist yet")]
+    NotEmpty(PathBuf),
+    /// The name cannot be the origin of a log.
+    #[error("`{0}` is no name for a gateway; write a schema-less URL without spaces, as in gateway.clinic.example/vestibule")]
+    Name(String),
+    /// A host is neither a name nor an address.
+    #[error("`{0}` is neither a host name nor an IP address")]
+    Host(String),
+    /// The file system said no.
+    #[error("cannot make {path}: {source}")]
+    Io {
+        /// What was to be made.
+        path: PathBuf,
+        /// Why it could not.
+        source: std::io::Error,
+    },
+    /// A key or certificate could not be made.
+    #[error("cannot make {what}: {why}")]
+    Key {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What was made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The directory, absolute.
+    pub dir: PathBuf,
+    /// The data directory in it.
+    pub layout: Layout,
+    /// The configuration.
+    pub config: PathBuf,
+    /// The line by which auditors verify the ledger; they should get it by another way than the ledger.
+    pub verifier: String,
+}
+
+/// Makes a new gateway called `name` in `dir`, which must be empty or not exist. Its certificate is good for this
+/// machine's loopback names and for `hosts`.
+///
+/// # Errors
+/// [`InitError`]
+pub async fn init(dir: &Path, name: &str, hosts: &[String], clock: &Clock) -> Result<Made, InitError> {
+    if name.is_empty() || name.contains("://") || name.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control())
+    {
+        return Err(InitError::Name(name.to_owned()));
+    }
+    let dir = std::path::absolute(dir).map_err(|source| InitError::Io { path: dir.to_owned(), source })?;
+    if fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(InitError::NotEmpty(dir));
+    }
+    let layout = Layout::new(dir.join("data"));
+    for folder in [&dir, layout.root(), &layout.keys(), &layout.recordings(), &layout.root().join("ca")] {
+        folder_for_us(folder)?;
+    }
+    for folder in ["policies", "secrets"] {
+        folder_for_us(&dir.join(folder))?;
+    }
+    let verifier = keys(&layout, name)?;
+    certificates::make(&layout, name, hosts, (clock)())?;
+    Store::create(&layout.state()).await?.close().await;
+    samples(&dir, name)?;
+    let config = dir.join("vestibule.toml");
+    Ok(Made { dir, layout, config, verifier })
+}
+
+/// The keys, and the ledger that the first of them signs. Returns the verifier's line.
+fn keys(layout: &Layout, name: &str) -> Result<String, InitError> {
+    let ledger = SigningKey::generate()?;
+    ledger.write_new(&layout.ledger_key())?;
+    let verifier = ledger.verifier_line(name);
+    write_new(&layout.ledger_vkey(), format!("{verifier}\n").as_bytes(), 0o644)?;
+    Ledger::create(&layout.ledger(), name, &ledger)?;
+    let failed = |what: &'static str| move |why: String| InitError::Key { what, why };
+    TokenKey::generate()
+        .and_then(|key| key.write_new(&layout.token_key()))
+        .map_err(|e| failed("the key of tokens")(e.to_string()))?;
+    RecordingKey::generate()
+        .and_then(|key| key.write_new(&layout.recording_key()))
+        .map_err(|e| failed("the key of recordings")(e.to_string()))?;
+    let mut secret = [0_u8; 32];
+    aws_lc_rs::rand::fill(&mut secret)
+        .map_err(|_| failed("the key of masks")("the system gave no random bytes".to_owned()))?;
+    let line = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    write_new(&layout.mask_key(), line.as_bytes(), 0o600)?;
+    Ok(verifier)
+}
+
+fn samples(dir: &Path, name: &str) -> Result<(), InitError> {
+    let config = SAMPLE_CONFIG.replace("{name}", name);
+    write_new(&dir.join("vestibule.toml"), config.as_bytes(), 0o640)?;
+    write_new(&dir.join("data-map.toml"), SAMPLE_DATA_MAP.as_bytes(), 0o640)?;
+    write_new(&dir.join("policies/clinic.cedar"), SAMPLE_POLICY.as_bytes(), 0o640)?;
+    write_new(&dir.join("policies/clinic.test.toml"), SAMPLE_POLICY_TEST.as_bytes(), 0o640)?;
+    write_new(&dir.join("secrets/clinic.password"), b"put the target's password here\n", 0o600)
+}
+
+fn folder_for_us(path: &Path) -> Result<(), InitError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| InitError::Io { path: path.to_owned(), source })
+}
+
+/// Writes a file that must not be there yet, durably.
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), InitError> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|source| InitError::Io { path: path.to_owned(), source })
+}
