@@ -1,13 +1,16 @@
 //! Real servers, real clients: what proves the gateway from outside.
 //!
 //! Here: PostgreSQL servers started on free loopback ports ([`postgres`]), the certificates they need ([`tls`]),
-//! processes that cannot outlive us ([`guarded`]), and conversations held by unmodified clients ([`talk`]).
+//! processes that cannot outlive us ([`guarded`]), conversations held by unmodified clients ([`talk`]), and the gateway
+//! itself ([`gateway`]) with somebody who proves identities ([`issuer`]).
 //!
 //! Not here: anything of the gateway itself. This crate knows it as a program with a command line and a port, as a
 //! user does, so that a test cannot pass by agreeing with the code it tests.
 
 pub mod cache;
+pub mod gateway;
 pub mod guarded;
+pub mod issuer;
 pub mod postgres;
 pub mod run;
 pub mod talk;

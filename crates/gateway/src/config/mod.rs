@@ -74,7 +74,7 @@ impl Config {
 }
 
 fn assemble(path: &Path, text: &str, doc: &read::Document<'_>, reading: &Reading<'_>) -> Option<Resolved> {
-    let (name, layout) = resolve::gateway(doc, reading);
+    let (name, layout, drain) = resolve::gateway(doc, reading);
     let api = resolve::api(doc, reading, &layout);
     let issuers = issuers::issuers(doc, reading);
     let listeners = resolve::listeners(doc, reading, &layout);
@@ -94,6 +94,7 @@ fn assemble(path: &Path, text: &str, doc: &read::Document<'_>, reading: &Reading
         file: path.to_owned(),
         name,
         layout,
+        drain,
         api,
         issuers,
         listeners,

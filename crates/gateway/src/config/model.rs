@@ -24,6 +24,8 @@ pub struct Resolved {
     pub name: String,
     /// The data directory.
     pub layout: Layout,
+    /// At shutdown, how long sessions may take to end by themselves.
+    pub drain: Duration,
     /// The HTTP API.
     pub api: ApiConfig,
     /// Who is trusted to prove identities.

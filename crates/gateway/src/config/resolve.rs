@@ -49,8 +49,8 @@ pub(super) fn unique(tables: &[Table<'_>], what: &str) {
     }
 }
 
-/// `[gateway]`: name and data directory.
-pub(super) fn gateway(doc: &Document<'_>, reading: &Reading<'_>) -> (String, Layout) {
+/// `[gateway]`: name, data directory, time to drain.
+pub(super) fn gateway(doc: &Document<'_>, reading: &Reading<'_>) -> (String, Layout, Duration) {
     let table = doc.section(reading, &schema::GATEWAY);
     let name = table.text_or_empty("name");
     // C2SP signed-note: a key name has no spaces and no plus; tlog-checkpoint: origin SHOULD be a schema-less URL.
@@ -71,7 +71,8 @@ pub(super) fn gateway(doc: &Document<'_>, reading: &Reading<'_>) -> (String, Lay
             "run `vestibule init`, or correct `data`",
         );
     }
-    (name, Layout::new(data))
+    let drain = Duration::from_secs(table.seconds("drain").unwrap_or_default());
+    (name, Layout::new(data), drain)
 }
 
 /// The socket address of `listen`.

@@ -40,6 +40,12 @@ pub static GATEWAY: Section = Section {
             Default("data"),
             "Directory of state, ledger, recordings and keys, made by `vestibule init`.",
         ),
+        key(
+            "drain",
+            Kind::Duration(1, 3_600),
+            Default("10s"),
+            "At shutdown, sessions may end by themselves for so long before they are ended.",
+        ),
     ],
 };
 
