@@ -20,6 +20,7 @@ mod profile;
 mod suggest;
 mod transform;
 
+pub use calendar::Day;
 pub use keys::MaskKeys;
 pub use map::DataMap;
 pub use profile::{BUILT_IN_PROFILES, Method, Profile, SAFE_HARBOR};

@@ -123,6 +123,11 @@ impl Profile {
         Some(Self(PhiClass::ALL.iter().map(|class| method(*class)).collect()))
     }
 
+    /// The profile of those who named one that does not exist.
+    pub(crate) fn redact_all() -> Self {
+        Self(PhiClass::ALL.iter().map(|_| Method::Redact).collect())
+    }
+
     /// The method for a class.
     #[must_use]
     pub fn method(&self, class: PhiClass) -> &Method {
