@@ -9,6 +9,8 @@
 //! (approval), which column is which class (phi), where files are watched (gateway).
 
 mod duties;
+mod expect;
+mod explain;
 mod facts;
 mod fit;
 mod load;
@@ -21,6 +23,8 @@ mod vocabulary;
 mod weigh;
 mod words;
 
+pub use expect::{Ask, Asked, Checked, Expectations};
+pub use explain::{Considered, Explanation, Verdict, Waits};
 pub use facts::{Known, KnownTarget, Request, TargetFacts};
 pub use schema::SCHEMA;
 pub use scope::Miss;
