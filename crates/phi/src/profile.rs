@@ -94,7 +94,7 @@ impl Method {
             Self::Token => 1,
             Self::Year | Self::Age90 | Self::AgeBand | Self::Zip3 => 2,
             Self::Partial { .. } => 3,
-            Self::Keep => 4,
+            Self::Keep => 8,
         }
     }
 }

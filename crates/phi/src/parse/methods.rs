@@ -23,6 +23,10 @@ impl Reader<'_> {
                 self.problem(line, format!("profile `{}` is not written as a section", shown(name)), heading);
                 continue;
             };
+            if name.is_empty() {
+                self.problem(line, "a profile has no name", heading);
+                continue;
+            }
             if BUILT_IN_PROFILES.contains(&name) {
                 let mend = format!("give it a name of its own, and write `base = \"{name}\"` in it");
                 self.problem(line, format!("the profile `{name}` is built in and cannot be changed"), mend);

@@ -126,7 +126,7 @@ fn month(word: &str) -> Option<i64> {
         let name = name.as_bytes();
         (3..=name.len()).contains(&word.len()) && name.get(..word.len()).is_some_and(|n| n.eq_ignore_ascii_case(word))
     };
-    MONTHS.iter().position(|name| matches(&name)).and_then(|at| i64::try_from(at + 1).ok())
+    MONTHS.iter().position(|name| matches(name)).and_then(|at| i64::try_from(at + 1).ok())
 }
 
 fn number(digits: &str) -> Option<i64> {
