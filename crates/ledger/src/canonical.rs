@@ -175,6 +175,8 @@ pub(crate) struct Object<'a> {
     first_member: usize,
     first_name: usize,
     key: Option<(usize, usize)>,
+    /// Where the text of a map's member begins, between its key and its value.
+    pending: Option<usize>,
     /// Close one more object when done: an enum variant's.
     wrapped: bool,
 }
@@ -184,7 +186,7 @@ impl<'a> Object<'a> {
         out.enter()?;
         out.text.push(b'{');
         let (start, first_member, first_name) = (out.text.len(), out.members.len(), out.names.len());
-        Ok(Self { out, start, first_member, first_name, key: None, wrapped: false })
+        Ok(Self { out, start, first_member, first_name, key: None, pending: None, wrapped: false })
     }
 
     fn name(&mut self, name: &str) -> usize {
@@ -257,11 +259,6 @@ impl<'a> Object<'a> {
         }
         Ok(())
     }
-
-    /// Adds the members of `body`, which must be an object (or nothing), to this one.
-    pub fn merge(&mut self, body: &impl Serialize) -> Result<(), CanonicalError> {
-        body.serialize(Merge { object: self })
-    }
 }
 
 /// The open end of an array.
@@ -291,7 +288,8 @@ impl Array<'_> {
 }
 
 mod serializer;
-pub(crate) use serializer::Merge;
+mod strict;
+pub(crate) use strict::{NotCanonical, Strict};
 
 /// Buffers for entries, kept from one to the next.
 #[derive(Debug, Default)]

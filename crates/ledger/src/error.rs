@@ -88,7 +88,9 @@ pub enum LedgerError {
         what: String,
     },
     /// The origin is not a name a signed note can carry.
-    #[error("origin `{0}` is empty or has a space, a plus sign or a control character; use a name like gateway.example.org/log")]
+    #[error(
+        "origin `{0}` is empty, too long, or has a space, a plus sign, a quote, a backslash or a control character; use a name like gateway.example.org/log"
+    )]
     Origin(String),
     /// The system refused.
     #[error("{what} {path}: {source}")]

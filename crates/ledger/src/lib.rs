@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod hash;
 mod journal;
+mod kinds;
 mod log;
 mod note;
 mod proof;
@@ -29,13 +30,15 @@ pub use entry::{GATEWAY, NO_PREVIOUS, SessionChain};
 pub use error::LedgerError;
 pub use hash::{Hash, hex, leaf_hash, parse_hex};
 pub use journal::Journal;
-pub use log::{Clock, Durability, Ledger, Options, Receipt, Recovery};
+pub use log::{Clock, Durability, Ledger, OpenSession, Options, Receipt, Recovery};
 pub use note::{Checkpoint, NoteError, SigningKey, VerifierKey};
-pub use proof::{ProofError, consistent, inclusion_proof, verify_inclusion};
+pub use proof::{
+    InclusionProof, ProofError, consistency_proof, consistent, inclusion_proof, verify_consistency, verify_inclusion,
+};
 pub use reader::{Entries, Reader};
-pub use scan::{Envelope, scan};
+pub use scan::{Envelope, Picked, ScanError, Selection, scan};
 pub use tree::{Edge, tile_path};
-pub use verify::{Finding, FindingKind, Older, Report, VerifyOptions, verify};
+pub use verify::{Finding, FindingKind, Older, Report, Sessions, VerifyOptions, verify};
 
 /// Longest entry, in bytes: the entry bundles of tlog-tiles prefix each entry with a 16-bit length.
 pub const MAX_ENTRY: usize = 65_535;

@@ -13,7 +13,7 @@ mod threads;
 use crate::disk::Disk;
 use crate::error::LedgerError;
 use crate::hash::{Hash, leaf_hash};
-use crate::note::{Checkpoint, SigningKey, check_origin};
+use crate::note::{Checkpoint, SigningKey, check_log_name};
 use crate::wal::{FRAME_HEAD, Wal, push_frame, wal_dir};
 use crate::{Edge, MAX_ENTRY, SessionChain, lock};
 use std::fs;
@@ -120,10 +120,20 @@ pub struct Recovery {
     pub epoch: u64,
     /// The gateway's own chain, to go on with.
     pub gateway: SessionChain,
-    /// Chains of sessions that were open when the process died; each is ended with a `session.abandoned`.
-    pub open_sessions: Vec<SessionChain>,
+    /// Sessions that were open when the process died; each is ended with
+    /// [`Journal::abandon`](crate::Journal::abandon).
+    pub open_sessions: Vec<OpenSession>,
     /// Whether the last epoch ended with a `gateway.shutdown` (or there was none).
     pub clean: bool,
+}
+
+/// A session whose chain has no end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Its chain, to go on with.
+    pub chain: SessionChain,
+    /// Operations with an `op.ruling` that permits them and no `op.done`: what they disclosed is not known.
+    pub operations: Vec<u64>,
 }
 
 /// A handle on an open ledger. Clones are handles on the same one; the last one dropped closes it.
@@ -134,7 +144,10 @@ pub struct Ledger {
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").field("origin", &self.shared().origin).field("size", &self.size()).finish_non_exhaustive()
+        f.debug_struct("Ledger")
+            .field("origin", &self.shared().origin)
+            .field("size", &self.size())
+            .finish_non_exhaustive()
     }
 }
 
@@ -252,7 +265,7 @@ impl Ledger {
     /// # Errors
     /// `dir` holds a ledger, cannot be written, or `origin` is no name for a log.
     pub fn create(dir: &Path, origin: &str, key: &SigningKey) -> Result<(), LedgerError> {
-        check_origin(origin)?;
+        check_log_name(origin)?;
         if dir.join("checkpoint").exists() || wal_dir(dir).exists() {
             return Err(LedgerError::Exists(dir.to_path_buf()));
         }
@@ -397,6 +410,10 @@ impl Ledger {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.shared().taken.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        Arc::clone(&self.shared().now)
     }
 
     /// The log's name.

@@ -53,6 +53,15 @@ pub(crate) fn check_origin(origin: &str) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Whether a log can have this name: entries bear it as a JSON string that needs no escapes.
+pub(crate) fn check_log_name(origin: &str) -> Result<(), LedgerError> {
+    check_origin(origin)?;
+    if origin.contains(['"', '\\']) {
+        return Err(LedgerError::Origin(origin.to_owned()));
+    }
+    Ok(())
+}
+
 fn key_id(name: &str, public: &[u8]) -> [u8; 4] {
     let mut input = Vec::with_capacity(name.len() + 34);
     input.extend_from_slice(name.as_bytes());
@@ -110,7 +119,8 @@ impl SigningKey {
         }
         let pem = std::str::from_utf8(&bytes).map_err(|_| bad_key(path, "is neither PEM nor a seed of 32 bytes"))?;
         let der = Zeroizing::new(pem_body(pem).ok_or_else(|| bad_key(path, "has no PRIVATE KEY block"))?);
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| bad_key(path, "holds no Ed25519 key"))?;
+        let pair =
+            Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| bad_key(path, "holds no Ed25519 key"))?;
         Ok(Self { pair: Arc::new(pair) })
     }
 

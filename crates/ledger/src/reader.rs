@@ -3,11 +3,11 @@
 //!
 //! Reading is not verifying: nothing here is checked against a checkpoint. [`crate::verify`] does that.
 
+use crate::Hash;
 use crate::error::LedgerError;
 use crate::note::Checkpoint;
 use crate::tree::{WIDTH, tile_path};
 use crate::wal::{Found, SegmentReader, origin_hash, segment_path, segments, wal_dir};
-use crate::Hash;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,10 @@ impl Entries {
         self.at = next;
         self.next = index.saturating_add(1);
         Ok(Some((index, entry)))
+    }
+
+    pub(crate) fn damaged(&self, what: String) -> LedgerError {
+        LedgerError::damaged(&self.dir, what)
     }
 
     fn cut_off(&self) -> LedgerError {

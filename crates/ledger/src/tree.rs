@@ -1,9 +1,14 @@
-//! The right edge of the tree, tile by tile: all that is needed to grow it and to know its root.
+//! The right edge of the tree, tile by tile: all that is needed to grow it and to know its root; and the nodes of a
+//! published tree, read from its tiles.
 //!
 //! Tiles are 256 hashes wide. A tile's hashes at level `l` are the roots of full tiles at level `l - 1`
-//! (`c2sp.org/tlog-tiles`). No files here.
+//! (`c2sp.org/tlog-tiles`). Nothing is written here.
 
+use crate::error::LedgerError;
 use crate::hash::{Hash, empty_root, node_hash};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Width of a tile, in hashes.
 pub(crate) const WIDTH: usize = 256;
@@ -82,7 +87,8 @@ impl Edge {
                     continue;
                 }
                 // INVARIANT: the lower bits were cut off before, so at least `width` hashes are left.
-                let Some((before, last)) = rest.len().checked_sub(width).and_then(|at| rest.split_at_checked(at)) else {
+                let Some((before, last)) = rest.len().checked_sub(width).and_then(|at| rest.split_at_checked(at))
+                else {
                     break;
                 };
                 let left = perfect(last, &mut scratch);
@@ -125,8 +131,95 @@ pub fn tile_path(level: Option<u8>, index: u64, width: u16) -> String {
     if width < 256 { format!("tile/{level}/{groups}.p/{width}") } else { format!("tile/{level}/{groups}") }
 }
 
+/// Where the leaves `from..to` are split in two: after the largest power of two that leaves something over.
+/// INVARIANT: at least two leaves.
+pub(crate) fn split_at(from: u64, to: u64) -> u64 {
+    let width = to.saturating_sub(from).saturating_sub(1).max(1);
+    from.saturating_add(1 << width.ilog2())
+}
+
+/// Hashes of the inner nodes of a published tree, from its tiles.
+#[derive(Debug)]
+pub(crate) struct TileSource {
+    dir: PathBuf,
+    size: u64,
+    tiles: HashMap<(u8, u64), Vec<Hash>>,
+    scratch: Vec<Hash>,
+}
+
+/// Tiles kept at once: a proof needs a few a level.
+const KEPT: usize = 64;
+
+impl TileSource {
+    pub fn new(dir: &Path, size: u64) -> Self {
+        Self { dir: dir.to_path_buf(), size, tiles: HashMap::new(), scratch: Vec::new() }
+    }
+
+    /// Root of the subtree over the leaves `from..to`. INVARIANT: `from..to` is a node of the tree of RFC 6962.
+    pub fn subtree(&mut self, from: u64, to: u64) -> Result<Hash, LedgerError> {
+        let width = to.saturating_sub(from);
+        if width.is_power_of_two() && from.is_multiple_of(width) {
+            return self.perfect_node(width.trailing_zeros(), from);
+        }
+        let middle = split_at(from, to);
+        Ok(node_hash(&self.subtree(from, middle)?, &self.subtree(middle, to)?))
+    }
+
+    /// Root of the `2^height` leaves from `from` on: the root of a few neighbours in one tile.
+    fn perfect_node(&mut self, height: u32, from: u64) -> Result<Hash, LedgerError> {
+        let level = u8::try_from(height / 8).unwrap_or(u8::MAX);
+        let (first, count) = (from >> (8 * u32::from(level)), 1_usize << (height % 8));
+        let at = usize::try_from(first % WIDTH as u64).unwrap_or_default();
+        self.load(level, first / WIDTH as u64)?;
+        let Self { tiles, scratch, dir, .. } = self;
+        let hashes = tiles.get(&(level, first / WIDTH as u64)).and_then(|t| t.get(at..at.saturating_add(count)));
+        match hashes {
+            Some(hashes) => Ok(perfect(hashes, scratch)),
+            None => Err(LedgerError::damaged(dir, format!("a tile of level {level} is too short"))),
+        }
+    }
+
+    fn load(&mut self, level: u8, index: u64) -> Result<(), LedgerError> {
+        if self.tiles.contains_key(&(level, index)) {
+            return Ok(());
+        }
+        if self.tiles.len() >= KEPT {
+            self.tiles.clear();
+        }
+        let tile = read_tile(&self.dir, level, index, tile_width(self.size, level, index))?;
+        self.tiles.insert((level, index), tile);
+        Ok(())
+    }
+}
+
+/// How many hashes of a tile a tree of `size` leaves has.
+pub(crate) fn tile_width(size: u64, level: u8, index: u64) -> u16 {
+    let hashes = size.checked_shr(8 * u32::from(level)).unwrap_or_default();
+    let left = hashes.saturating_sub(index.saturating_mul(WIDTH as u64)).min(WIDTH as u64);
+    u16::try_from(left).unwrap_or_default()
+}
+
+/// The first `width` hashes of a tile: from the partial tile of that width, or, where the log has grown meanwhile,
+/// from the full one.
+pub(crate) fn read_tile(dir: &Path, level: u8, index: u64, width: u16) -> Result<Vec<Hash>, LedgerError> {
+    let partial = dir.join(tile_path(Some(level), index, width));
+    let full = dir.join(tile_path(Some(level), index, 256));
+    let (path, want, bytes) = match fs::read(&partial) {
+        Ok(bytes) => (partial, usize::from(width), bytes),
+        Err(e) => match fs::read(&full) {
+            Ok(bytes) => (full, WIDTH, bytes),
+            Err(_) => return Err(LedgerError::io("cannot read", &partial, e)),
+        },
+    };
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    match hashes.get(..usize::from(width)) {
+        Some(wanted) if rest.is_empty() && hashes.len() == want => Ok(wanted.to_vec()),
+        _ => Err(LedgerError::damaged(&path, "it has not the length of its width")),
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::{Edge, tile_path};
     use crate::hash::{Hash, empty_root, leaf_hash, node_hash};
     use proptest::prelude::*;

@@ -205,7 +205,8 @@ impl Wal {
             None => (disk.create(&segment_path(&dir, next))?, 0, true),
         };
         let file = Arc::new(file);
-        let mut wal = Self { disk, dir, origin, bytes, spare, file, at, next, last, left: Vec::new(), names_changed: false };
+        let mut wal =
+            Self { disk, dir, origin, bytes, spare, file, at, next, last, left: Vec::new(), names_changed: false };
         if fresh {
             zero(&wal.file, 0, bytes)?;
             wal.write_header()?;

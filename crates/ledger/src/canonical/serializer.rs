@@ -253,136 +253,6 @@ impl ser::SerializeMap for Object<'_> {
     }
 }
 
-/// Writes the members of a body into an object that is already open.
-pub(crate) struct Merge<'o, 'a> {
-    pub object: &'o mut Object<'a>,
-}
-
-/// The open end of a body being merged.
-pub(crate) struct Merging<'o, 'a> {
-    object: &'o mut Object<'a>,
-}
-
-impl ser::SerializeMap for Merging<'_, '_> {
-    type Ok = ();
-    type Error = CanonicalError;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
-        ser::SerializeMap::serialize_key(self.object, key)
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        ser::SerializeMap::serialize_value(self.object, value)
-    }
-
-    fn end(self) -> Done {
-        Ok(())
-    }
-}
-
-macro_rules! merging_struct {
-    ($($name:ident),*) => {
-        $(impl ser::$name for Merging<'_, '_> {
-            type Ok = ();
-            type Error = CanonicalError;
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Done {
-                self.object.member(key, value)
-            }
-            fn end(self) -> Done { Ok(()) }
-        })*
-    };
-}
-merging_struct!(SerializeStruct);
-
-macro_rules! not_objects {
-    ($($method:ident($($type:ty),*)),* $(,)?) => {
-        $(fn $method(self, $(_: $type),*) -> Done { Err(CanonicalError::NotObject) })*
-    };
-}
-
-impl<'o, 'a> Serializer for Merge<'o, 'a> {
-    type Ok = ();
-    type Error = CanonicalError;
-    type SerializeSeq = ser::Impossible<(), CanonicalError>;
-    type SerializeTuple = ser::Impossible<(), CanonicalError>;
-    type SerializeTupleStruct = ser::Impossible<(), CanonicalError>;
-    type SerializeTupleVariant = ser::Impossible<(), CanonicalError>;
-    type SerializeMap = Merging<'o, 'a>;
-    type SerializeStruct = Merging<'o, 'a>;
-    type SerializeStructVariant = ser::Impossible<(), CanonicalError>;
-
-    not_objects! {
-        serialize_bool(bool), serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64), serialize_u8(u8),
-        serialize_u16(u16), serialize_u32(u32), serialize_u64(u64), serialize_f32(f32), serialize_f64(f64),
-        serialize_char(char), serialize_str(&str), serialize_bytes(&[u8]),
-        serialize_unit_variant(&'static str, u32, &'static str),
-    }
-
-    fn serialize_none(self) -> Done {
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        value.serialize(self)
-    }
-
-    fn serialize_unit(self) -> Done {
-        Ok(())
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Done {
-        Ok(())
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(self, _: &'static str, _: u32, variant: &'static str, value: &T) -> Done {
-        self.object.member(variant, value)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, CanonicalError> {
-        Err(CanonicalError::NotObject)
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, CanonicalError> {
-        Err(CanonicalError::NotObject)
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, CanonicalError> {
-        Err(CanonicalError::NotObject)
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeTupleVariant, CanonicalError> {
-        Err(CanonicalError::NotObject)
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Merging<'o, 'a>, CanonicalError> {
-        Ok(Merging { object: self.object })
-    }
-
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Merging<'o, 'a>, CanonicalError> {
-        if name == JSON_NUMBER { Err(CanonicalError::NotObject) } else { Ok(Merging { object: self.object }) }
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeStructVariant, CanonicalError> {
-        Err(CanonicalError::NotObject)
-    }
-}
-
 /// Turns a map's key into a member's name.
 struct Key;
 
@@ -435,7 +305,11 @@ impl Serializer for Key {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<String, CanonicalError> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<String, CanonicalError> {
         value.serialize(self)
     }
 

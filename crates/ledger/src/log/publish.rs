@@ -130,7 +130,10 @@ impl Source {
                     // Looked up again because the borrow checker does not see that this returns.
                     return Ok((hash, self.reader.as_ref().map(SegmentReader::entry).unwrap_or_default()));
                 }
-                _ if looked == self.next && segment_path(&self.wal, self.next).exists() && path != segment_path(&self.wal, self.next) => {
+                _ if looked == self.next
+                    && segment_path(&self.wal, self.next).exists()
+                    && path != segment_path(&self.wal, self.next) =>
+                {
                     self.reader = None;
                 }
                 _ => return Err(LedgerError::damaged(&path, format!("entry {looked} cannot be read back"))),
@@ -144,13 +147,20 @@ impl Source {
         let Some((first, path)) = found else {
             return Err(LedgerError::damaged(&self.wal, format!("the segment with entry {} is missing", self.next)));
         };
-        let reader = SegmentReader::open(&path, first, &self.origin).map_err(|e| LedgerError::io("cannot read", &path, e))?;
+        let reader =
+            SegmentReader::open(&path, first, &self.origin).map_err(|e| LedgerError::io("cannot read", &path, e))?;
         reader.ok_or_else(|| LedgerError::damaged(&path, "its header is not that of a segment of this log"))
     }
 }
 
 impl Publisher {
-    pub fn new(shared: Arc<Shared>, options: &Options, signed: (Checkpoint, String), edge: Edge, spare: Arc<Spare>) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        options: &Options,
+        signed: (Checkpoint, String),
+        edge: Edge,
+        spare: Arc<Spare>,
+    ) -> Self {
         let source = Source::new(&options.dir, &options.origin, edge.size());
         let files = Files {
             dir: options.dir.clone(),
@@ -189,7 +199,11 @@ impl Publisher {
                 self.shared.poison(error);
             }
             for tell in waiting {
-                let answer = if outcome.is_ok() { Ok(self.signed.clone()) } else { self.shared.check().map(|()| self.signed.clone()) };
+                let answer = if outcome.is_ok() {
+                    Ok(self.signed.clone())
+                } else {
+                    self.shared.check().map(|()| self.signed.clone())
+                };
                 // Nobody listens any more: nothing is lost.
                 let _unheard = tell.send(answer);
             }
@@ -274,7 +288,8 @@ impl Publisher {
             return Err(LedgerError::Forked { dir: self.files.dir.clone(), signed: self.signed.size });
         }
         let note = checkpoint.sign(&self.key);
-        let have = fs::read_to_string(&self.lock_path).map_err(|e| LedgerError::io("cannot read", &self.lock_path, e))?;
+        let have =
+            fs::read_to_string(&self.lock_path).map_err(|e| LedgerError::io("cannot read", &self.lock_path, e))?;
         if have != self.note {
             return Err(LedgerError::LockMoved(self.lock_path.clone()));
         }

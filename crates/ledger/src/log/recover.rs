@@ -5,7 +5,7 @@ use super::{Options, Recovery, resume};
 use crate::disk::Disk;
 use crate::error::LedgerError;
 use crate::note::Checkpoint;
-use crate::tree::{WIDTH, tile_path};
+use crate::tree::{WIDTH, read_tile};
 use crate::wal::{Found, Position, SegmentReader, origin_hash, segments, used_after, wal_dir, wipe};
 use crate::{Edge, Hash};
 use std::convert::Infallible;
@@ -78,9 +78,8 @@ fn clear_temporary(dir: &Path) -> Result<(), LedgerError> {
 /// The last checkpoint that was signed: the lock file's. The published one may lag behind it by a crash, never lead.
 fn last_signed(options: &Options) -> Result<(Checkpoint, String), LedgerError> {
     let key = options.key.verifier(&options.origin);
-    let open = |path: &Path, note: &str| {
-        Checkpoint::open(note, &key).map_err(|e| LedgerError::damaged(path, e.to_string()))
-    };
+    let open =
+        |path: &Path, note: &str| Checkpoint::open(note, &key).map_err(|e| LedgerError::damaged(path, e.to_string()));
     let published_path = options.dir.join("checkpoint");
     let published_note =
         read_optional(&published_path)?.ok_or_else(|| LedgerError::damaged(&published_path, "it is missing"))?;
@@ -128,7 +127,8 @@ fn scan_segments(wal: &Path, origin: &str, needed: u64) -> Result<Scanned, Ledge
     for (first, path) in all {
         let read = |e| LedgerError::io("cannot read", &path, e);
         let reader = if stopped { None } else { SegmentReader::open(&path, first, &origin).map_err(read)? };
-        let fits = |r: &SegmentReader| scanned.end.is_none() || first == scanned.next && r.header().previous == scanned.last;
+        let fits =
+            |r: &SegmentReader| scanned.end.is_none() || first == scanned.next && r.header().previous == scanned.last;
         let Some(mut reader) = reader.filter(fits) else {
             stopped = true;
             scanned.beyond.push(path);
@@ -202,15 +202,4 @@ fn edge_from_tiles(dir: &Path, size: u64) -> Result<Edge, LedgerError> {
         span = index;
     }
     Ok(Edge::from_levels(size, levels))
-}
-
-fn read_tile(dir: &Path, level: u8, index: u64, width: u16) -> Result<Vec<Hash>, LedgerError> {
-    let partial = dir.join(tile_path(Some(level), index, width));
-    let full = dir.join(tile_path(Some(level), index, 256));
-    let bytes = fs::read(&partial).or_else(|_| fs::read(&full)).map_err(|e| LedgerError::io("cannot read", &partial, e))?;
-    let (hashes, rest) = bytes.as_chunks::<32>();
-    match hashes.get(..usize::from(width)) {
-        Some(hashes) if rest.is_empty() => Ok(hashes.to_vec()),
-        _ => Err(LedgerError::damaged(&partial, "it has not the length of its width")),
-    }
 }

@@ -1,7 +1,9 @@
 //! Where the chains of entries stand at the end of the log: what a gateway that starts must go on with.
 
+use super::OpenSession;
 use crate::error::LedgerError;
-use crate::{GATEWAY, Reader, SessionChain, scan};
+use crate::kinds::{OpenOperations, SHUTDOWN, ends_session};
+use crate::{GATEWAY, Reader, SessionChain, leaf_hash, scan};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,7 +13,7 @@ pub(super) struct State {
     pub epoch: u64,
     pub gateway: SessionChain,
     /// Sessions opened and neither closed nor abandoned.
-    pub open: Vec<SessionChain>,
+    pub open: Vec<OpenSession>,
     pub clean: bool,
 }
 
@@ -47,14 +49,14 @@ fn last_clean_start(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, 
         if after_shutdown && index >= from {
             found = Some(index);
         }
-        after_shutdown = scan(&entry).is_ok_and(|e| e.kind == "gateway.shutdown" && e.sid == GATEWAY);
+        after_shutdown = scan(&entry).is_ok_and(|e| e.kind == SHUTDOWN && e.sid == GATEWAY);
     }
     Ok(found)
 }
 
 fn forward(reader: &Reader, from: u64, size: u64) -> Result<State, LedgerError> {
     let mut state = State { epoch: 0, gateway: SessionChain::new(GATEWAY), open: Vec::new(), clean: true };
-    let mut open: BTreeMap<String, SessionChain> = BTreeMap::new();
+    let mut open: BTreeMap<String, Open> = BTreeMap::new();
     // The shutdown before the start carries the gateway's chain, should nothing after it do so.
     for item in reader.entries(from.saturating_sub(1)) {
         let (index, entry) = item?;
@@ -63,16 +65,25 @@ fn forward(reader: &Reader, from: u64, size: u64) -> Result<State, LedgerError> 
         }
         let Ok(envelope) = scan(&entry) else { continue };
         state.epoch = state.epoch.max(envelope.epoch);
-        state.clean = envelope.kind == "gateway.shutdown";
-        let chain = SessionChain::resume(envelope.sid, envelope.seq.saturating_add(1), crate::leaf_hash(&entry));
+        state.clean = envelope.kind == SHUTDOWN && envelope.sid == GATEWAY;
+        let chain = SessionChain::resume(envelope.sid, envelope.seq.saturating_add(1), leaf_hash(&entry));
         if envelope.sid == GATEWAY {
             state.gateway = chain;
-        } else if matches!(envelope.kind, "session.closed" | "session.abandoned") {
+        } else if ends_session(envelope.kind) {
             open.remove(envelope.sid);
         } else {
-            open.insert(envelope.sid.to_owned(), chain);
+            let operations = open.remove(envelope.sid).map(|o| o.operations).unwrap_or_default();
+            let mut session = Open { chain, operations };
+            session.operations.follow(&envelope);
+            open.insert(envelope.sid.to_owned(), session);
         }
     }
-    state.open = open.into_values().collect();
+    let ended = |o: Open| OpenSession { chain: o.chain, operations: o.operations.into_list() };
+    state.open = open.into_values().map(ended).collect();
     Ok(state)
+}
+
+struct Open {
+    chain: SessionChain,
+    operations: OpenOperations,
 }

@@ -5,7 +5,7 @@ use super::{Durability, Handle, Ledger, Options, Queue, Recovery, Requests, Shar
 use crate::disk::parent;
 use crate::error::LedgerError;
 use crate::lock;
-use crate::note::check_origin;
+use crate::note::check_log_name;
 use crate::wal::{Spare, Wal, wal_dir};
 use std::fs::{self, File, TryLockError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +18,7 @@ const MIN_SEGMENT: u64 = 128 << 10;
 
 /// Opens a ledger: recovery first, then the threads.
 pub(super) fn start(mut options: Options) -> Result<(Ledger, Recovery), LedgerError> {
-    check_origin(&options.origin)?;
+    check_log_name(&options.origin)?;
     options.segment_bytes = options.segment_bytes.max(MIN_SEGMENT);
     let process_lock = lock_directory(&options)?;
     let found = recover::recover(&options)?;

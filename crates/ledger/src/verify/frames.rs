@@ -1,0 +1,140 @@
+//! The write-ahead log, where there is one: what it holds of the signed entries must be those, and what it holds
+//! beyond them must be whole and go on with their chains.
+
+use super::chains::Chains;
+use super::report::{FindingKind, Findings};
+use crate::Hash;
+use crate::note::Checkpoint;
+use crate::tree::TileSource;
+use crate::wal::{Found, SegmentReader, origin_hash, segments, used_after, wal_dir};
+use std::io;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// A gateway may be writing: what is not good yet is looked at again so often, after such a pause.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+struct Frames<'a> {
+    signed: u64,
+    tiles: TileSource,
+    next: Option<u64>,
+    last: Option<Hash>,
+    unsigned: u64,
+    chains: &'a mut Chains,
+    findings: &'a mut Findings,
+}
+
+/// Checks all segments; how many good entries there are after the checkpoint.
+pub(super) fn check(dir: &Path, checkpoint: &Checkpoint, chains: &mut Chains, findings: &mut Findings) -> u64 {
+    let wal = wal_dir(dir);
+    let all = match segments(&wal) {
+        Ok(all) => all,
+        Err(error) => {
+            findings.add(FindingKind::WriteAhead, None, error.to_string());
+            return 0;
+        }
+    };
+    let tiles = TileSource::new(dir, checkpoint.size);
+    let signed = checkpoint.size;
+    let mut frames = Frames { signed, tiles, next: None, last: None, unsigned: 0, chains, findings };
+    let origin = origin_hash(&checkpoint.origin);
+    let count = all.len();
+    for (at, (first, path)) in all.into_iter().enumerate() {
+        if !frames.segment(first, &path, &origin, at + 1 == count) {
+            return frames.unsigned;
+        }
+    }
+    if let Some(next) = frames.next.filter(|next| *next < signed) {
+        frames.wrong(None, format!("it ends before entry {next}, though {signed} entries are signed"));
+    }
+    frames.unsigned
+}
+
+impl Frames<'_> {
+    fn wrong(&mut self, index: Option<u64>, what: String) {
+        self.findings.add(FindingKind::WriteAhead, index, what);
+    }
+
+    /// `false`: it is of no use to go on.
+    fn segment(&mut self, first: u64, path: &Path, origin: &Hash, newest: bool) -> bool {
+        let mut reader = match open(path, first, origin) {
+            Ok(Some(reader)) => reader,
+            // Removed meanwhile by the gateway, because everything in it is in signed bundles.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !newest => return true,
+            Ok(None) => {
+                self.wrong(None, format!("the header of {} is not that of a segment of this log", path.display()));
+                return false;
+            }
+            Err(error) => {
+                self.wrong(None, format!("{} cannot be read: {error}", path.display()));
+                return false;
+            }
+        };
+        let follows = self.next.is_none_or(|next| next == first);
+        let known = self.last.is_none_or(|last| last == reader.header().previous);
+        if !follows || !known || (self.next.is_none() && first > self.signed) {
+            self.wrong(Some(first), format!("{} does not follow what is before it", path.display()));
+            return false;
+        }
+        (self.next, self.last) = (Some(first), Some(reader.header().previous));
+        self.frames(&mut reader, path)
+    }
+
+    fn frames(&mut self, reader: &mut SegmentReader, path: &Path) -> bool {
+        let mut tries = 0;
+        loop {
+            let index = reader.next_index();
+            let rest = match reader.advance() {
+                Ok(Found::Frame(hash)) => {
+                    tries = 0;
+                    self.frame(index, hash, reader.entry());
+                    continue;
+                }
+                Ok(Found::Nothing) => used_after(path, reader.offset()),
+                Ok(Found::Bad) => Ok(1),
+                Err(error) => Err(error),
+            };
+            match rest {
+                Ok(0) => return true,
+                Ok(_) if tries < TRIES => {
+                    tries += 1;
+                    sleep(PAUSE);
+                }
+                Ok(_) => {
+                    self.wrong(Some(index), format!("{} is torn or damaged there", path.display()));
+                    return false;
+                }
+                Err(error) => {
+                    self.wrong(Some(index), format!("{} cannot be read: {error}", path.display()));
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, index: u64, hash: Hash, entry: &[u8]) {
+        (self.next, self.last) = (Some(index.saturating_add(1)), Some(hash));
+        if index >= self.signed {
+            self.unsigned = self.unsigned.saturating_add(1);
+            self.chains.follow(index, entry, hash, self.findings);
+            return;
+        }
+        // A tile that cannot be read was found by the walk.
+        if self.tiles.subtree(index, index.saturating_add(1)).is_ok_and(|leaf| leaf != hash) {
+            self.wrong(Some(index), "the write-ahead log holds another entry than was signed".to_owned());
+        }
+    }
+}
+
+/// Opens a segment; one whose header is being written is looked at again.
+fn open(path: &Path, first: u64, origin: &Hash) -> io::Result<Option<SegmentReader>> {
+    for _ in 0..TRIES {
+        match SegmentReader::open(path, first, origin) {
+            Ok(None) => sleep(PAUSE),
+            other => return other,
+        }
+    }
+    SegmentReader::open(path, first, origin)
+}
