@@ -187,18 +187,19 @@ mod tests {
         }
     }
 
-    /// The pair of RFC 7748, section 6.1 (Alice), in the form of RFC 8410.
+    /// A pair as `openssl genpkey -algorithm x25519` and `openssl pkey -pubout` print it.
     #[test]
-    fn the_public_half_is_the_one_others_compute() {
+    fn keys_of_other_tools_are_read() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("k");
-        let hex = "77076d0a7318a57d3c16c17251b26645 4c6612c0ba4a8d2ce04b8a9d8f8c0d9b";
-        let _ = hex;
-        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VuBCIEIHcHbQpzGKV9PBbBclGyZkXTp+sHlZLVxO6nTMqA8M9r\n-----END PRIVATE KEY-----\n";
-        fs::write(&path, pem).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let key = RecordingKey::read(&path).unwrap();
-        let _ = key.public().id();
+        let (private, public) = (dir.path().join("k"), dir.path().join("k.pub"));
+        let pem = |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+        fs::write(&private, pem("PRIVATE KEY", "MC4CAQAwBQYDK2VuBCIEIACLWyYoZvdul0/jWHy2vBgYSlXg4PIPyHg4SLMa/ClB"))
+            .unwrap();
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&public, pem("PUBLIC KEY", "MCowBQYDK2VuAyEAukJb9vjE64MhZX85elfWGCKzUioVZt6e8YAL/KyDLBQ=")).unwrap();
+        let key = RecordingKey::read(&private).unwrap();
+        assert_eq!(*key.public(), RecordingPublicKey::read(&public).unwrap());
+        assert_eq!(key.public().id(), "596c4c661561746a");
     }
 
     #[test]

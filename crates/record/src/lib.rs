@@ -14,6 +14,8 @@ mod archive;
 mod chunk;
 mod error;
 mod event;
+#[cfg(test)]
+mod failing;
 mod header;
 mod inspect;
 mod key;

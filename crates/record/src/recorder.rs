@@ -8,6 +8,7 @@ use crate::chunk::{MAX_PLAIN, Sealed, Sealer};
 use crate::error::RecordError;
 use crate::event::Event;
 use crate::header::Header;
+use crate::key::RecordingPublicKey;
 use crate::lock;
 use crate::scribe::{Batch, Scribe};
 use crate::writer::Shop;
@@ -61,8 +62,9 @@ pub(crate) struct Job {
     task: Task,
 }
 
+/// INVARIANT: no task holds the shop, or a thread might be the one to end its own pool.
 enum Task {
-    Begin(Box<Header>, Arc<Shop>),
+    Begin(Box<Header>, Arc<[RecordingPublicKey]>),
     Write(Vec<Batch>),
 }
 
@@ -70,7 +72,7 @@ impl Job {
     pub fn run(self, sealer: &mut Sealer) {
         let Self { slot, mut scribe, task } = self;
         let outcome = catch_unwind(AssertUnwindSafe(|| match task {
-            Task::Begin(header, shop) => scribe.begin(&header, &shop.recipients),
+            Task::Begin(header, recipients) => scribe.begin(&header, &recipients),
             Task::Write(batches) => write(&slot, &mut scribe, sealer, batches),
         }));
         let mut outcome = outcome.unwrap_or(Err(RecordError::Internal));
@@ -145,7 +147,7 @@ impl Recorder {
     pub(crate) fn begin(shop: Arc<Shop>, scribe: Scribe, header: Header) -> Self {
         let slot = Arc::new(Slot::default());
         slot.busy.store(true, Ordering::Release);
-        let task = Task::Begin(Box::new(header), Arc::clone(&shop));
+        let task = Task::Begin(Box::new(header), Arc::clone(&shop.recipients));
         shop.pool.submit(Job { slot: Arc::clone(&slot), scribe: Box::new(scribe), task });
         Self {
             shop,

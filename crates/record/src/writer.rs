@@ -42,7 +42,7 @@ impl Default for Options {
 
 /// What all recorders of a writer share.
 pub(crate) struct Shop {
-    pub recipients: Vec<RecordingPublicKey>,
+    pub recipients: Arc<[RecordingPublicKey]>,
     pub options: Options,
     pub objects: Arc<dyn Objects>,
     pub pool: Pool,
@@ -80,6 +80,19 @@ impl Writer {
         Self::over(Arc::new(directory), recipients, options)
     }
 
+    /// [`Writer::start`] for one recording key, and what is not said here as by default.
+    ///
+    /// # Errors
+    /// As [`Writer::start`].
+    pub fn open(
+        dir: &Path,
+        to: &RecordingPublicKey,
+        chunk_bytes: usize,
+        chunk_age: Duration,
+    ) -> Result<Self, RecordError> {
+        Self::start(dir, vec![to.clone()], Options { chunk_bytes, chunk_age, ..Options::default() })
+    }
+
     pub(crate) fn over(
         objects: Arc<dyn Objects>,
         recipients: Vec<RecordingPublicKey>,
@@ -89,7 +102,7 @@ impl Writer {
             return Err(RecordError::NoRecipient);
         }
         let pool = Pool::start(options.threads)?;
-        Ok(Self { shop: Arc::new(Shop { recipients, options, objects, pool }) })
+        Ok(Self { shop: Arc::new(Shop { recipients: recipients.into(), options, objects, pool }) })
     }
 
     /// Begins the recording of a session. Does not wait: [`Recorder::room`] tells when the recording exists, and a

@@ -125,6 +125,32 @@ impl<'a> Done<'a> {
     }
 }
 
+/// A chunk of the session's recording that is on storage.
+#[derive(Serialize)]
+pub(crate) struct Chunk<'a> {
+    pub recording: &'a str,
+    pub seq: u64,
+    pub sha256: &'a str,
+    pub bytes: u64,
+    pub from_us: u64,
+    pub to_us: u64,
+    pub prev: &'a str,
+}
+
+impl<'a> Chunk<'a> {
+    pub fn of(sid: &'a str, sealed: &'a vestibule_record::Sealed) -> Self {
+        Self {
+            recording: sid,
+            seq: sealed.number,
+            sha256: &sealed.sha256,
+            bytes: sealed.bytes,
+            from_us: sealed.from_us,
+            to_us: sealed.to_us,
+            prev: &sealed.previous,
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(crate) struct Closed<'a> {
     pub reason: &'a str,

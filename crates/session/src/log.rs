@@ -6,10 +6,12 @@ use serde::Serialize;
 use std::sync::{Arc, Mutex};
 use vestibule_core::{Disclosure, OpId, Refusal, RefusalKind, Timestamp};
 use vestibule_ledger::{LedgerError, Receipt, SessionChain};
+use vestibule_record::{Recorder, Sealed};
 
 /// Appends to the ledger on behalf of one session.
 pub(crate) struct SessionLog {
     house: Arc<House>,
+    sid: Arc<str>,
     chain: Mutex<SessionChain>,
 }
 
@@ -25,7 +27,7 @@ pub(crate) fn unrecorded(error: &LedgerError) -> Refusal {
 
 impl SessionLog {
     pub fn new(house: Arc<House>, sid: &str) -> Self {
-        Self { house, chain: Mutex::new(SessionChain::new(sid)) }
+        Self { house, sid: Arc::from(sid), chain: Mutex::new(SessionChain::new(sid)) }
     }
 
     /// Appends an entry; it is not durable yet. Waits for room where the ledger's queue is full.
@@ -76,6 +78,20 @@ impl SessionLog {
 
     pub async fn done(&self, op: OpId, disclosed: &Disclosure, us: u64) -> Result<Receipt, Refusal> {
         self.append(self.house.now(), "op.done", &entries::Done::of(op, disclosed, us)).await
+    }
+
+    /// Notes the chunks of the session's recording that are on storage by now.
+    pub async fn chunks(&self, recorder: &mut Recorder) -> Result<(), Refusal> {
+        if recorder.has_sealed() {
+            for sealed in recorder.take_sealed() {
+                self.chunk(&sealed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn chunk(&self, sealed: &Sealed) -> Result<(), Refusal> {
+        self.append(self.house.now(), "record.chunk", &entries::Chunk::of(&self.sid, sealed)).await.map(drop)
     }
 
     /// How many entries the session has.

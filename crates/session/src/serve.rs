@@ -205,7 +205,8 @@ impl Session {
         )
     }
 
-    fn recorder(&self, facts: &SessionFacts, place: &Place) -> Result<Option<Recorder>, Refusal> {
+    /// Begins the recording. It exists before the client is let in: what cannot be recorded does not run.
+    async fn recorder(&self, facts: &SessionFacts, place: &Place) -> Result<Option<Recorder>, Refusal> {
         if !place.record {
             return Ok(None);
         }
@@ -217,7 +218,9 @@ impl Session {
             identity_name: facts.identity.name.clone(),
             started: facts.opened,
         };
-        self.house.records.session(header).map(Some).map_err(|error| unrecordable(&error))
+        let recorder = self.house.records.session(header).map_err(|error| unrecordable(&error))?;
+        recorder.room().await.map_err(|error| unrecordable(&error))?;
+        Ok(Some(recorder))
     }
 
     async fn run(
@@ -231,6 +234,7 @@ impl Session {
     ) {
         let prepared = self
             .recorder(&facts, &place)
+            .await
             .and_then(|recorder| random::<32>().map(|key| (recorder, key)).map_err(|f| self.unreachable(&f.to_string())));
         let (recorder, key) = match prepared {
             Ok(prepared) => prepared,
@@ -272,17 +276,33 @@ impl Session {
 
     async fn wind_up(&self, stream: &mut Stream, facts: &SessionFacts, log: &SessionLog, end: &End) {
         let recording = match stream.wires.take_recorder() {
-            Some(recorder) => match recorder.close().await {
-                Ok(summary) => Some(summary.digest),
-                Err(error) => {
-                    tracing::error!(sid = %facts.sid, %error, "the recording of a session could not be completed");
-                    self.house.observer.saw(Seen::Fault(FaultKind::Record));
-                    None
-                }
-            },
+            Some(recorder) => self.end_recording(recorder, facts, log).await,
             None => None,
         };
         self.note_closed(log, facts, &stream.wires.totals, &end.reason(), recording.as_deref()).await;
+    }
+
+    /// Closes the recording, and notes its last chunks. Gives the digest that `session.closed` carries.
+    async fn end_recording(&self, mut recorder: Recorder, facts: &SessionFacts, log: &SessionLog) -> Option<String> {
+        // The chunks that made it to storage are noted also where the end does not.
+        let stored = recorder.sync().await;
+        let noted = log.chunks(&mut recorder).await;
+        let closed = match stored {
+            Ok(()) => recorder.close().await,
+            Err(error) => Err(error),
+        };
+        let summary = match closed {
+            Ok(summary) => summary,
+            Err(error) => {
+                tracing::error!(sid = %facts.sid, %error, "the recording of a session could not be completed");
+                self.house.observer.saw(Seen::Fault(FaultKind::Record));
+                return None;
+            }
+        };
+        for sealed in &summary.sealed {
+            log.chunk(sealed).await.ok()?;
+        }
+        noted.ok().map(|()| summary.digest)
     }
 
     async fn note_closed(

@@ -237,10 +237,11 @@ impl Wires {
         if self.target.has_unsent() {
             self.target.send_now().map_err(|e| End::Target(e.to_string()))?;
         }
-        match &self.recorder {
-            Some(recorder) if recorder.is_full() => recorder.room().await.map_err(|e| End::Cut(unrecordable(&e))),
-            _ => Ok(()),
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        if recorder.is_full() {
+            recorder.room().await.map_err(|e| End::Cut(unrecordable(&e)))?;
         }
+        self.log.chunks(recorder).await.map_err(End::Cut)
     }
 
     async fn apply_all(&mut self, steps: &Steps, from: Option<Side>) -> Result<(), End> {
@@ -373,6 +374,7 @@ impl Wires {
         }
         if let Some(recorder) = &mut self.recorder {
             recorder.flush().await.map_err(|e| End::Cut(unrecordable(&e)))?;
+            self.log.chunks(recorder).await.map_err(End::Cut)?;
         }
         let over = |limit: Option<Duration>, since: Instant| limit.is_some_and(|limit| since.elapsed() > limit);
         if over(self.place.idle_timeout, self.last_traffic) && self.running.is_empty() && self.asked.is_empty() {
