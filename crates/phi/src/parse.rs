@@ -159,6 +159,11 @@ impl Reader<'_> {
                     "`relation` is not written as a section",
                     "write `[target.NAME.relation.RELATION]` and the columns below it",
                 ),
+                (key, DeValue::Table(_)) if nearest(key, ["schemas", "relation"]).is_none() => self.problem(
+                    *line,
+                    format!("there is no key `{}`", shown(key)),
+                    format!("if it is a relation, write `[target.NAME.relation.{}]`", shown(key)),
+                ),
                 (key, _) => self.unknown(*line, "key", key, &["schema", "default", "schemas", "relation"]),
             }
         }

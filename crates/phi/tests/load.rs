@@ -1,5 +1,7 @@
 //! Every way in which a data map can be wrong, and what is then said. The snapshot is what users read.
 
+#![cfg(test)]
+
 use proptest::prelude::{any, prop, proptest};
 use std::fmt::Write as _;
 use vestibule_core::{Access, ClassSet, PhiClass, Resource};

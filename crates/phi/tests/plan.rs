@@ -1,5 +1,7 @@
 //! What happens with each field of a result, through the front door.
 
+#![cfg(test)]
+
 use std::sync::Arc;
 use vestibule_core::{ClassSet, ColumnRef, Field, Masked, Origin, PhiClass, Treatment, Value, ValueKind};
 use vestibule_phi::{DataMap, Day, MaskKeys};
@@ -59,8 +61,9 @@ fn said(treatment: &Treatment) -> String {
 #[test]
 fn the_plan_of_every_origin() {
     use PhiClass::{Name, Ssn, Unclassified};
+    type Row = (&'static [PhiClass], Option<&'static str>, &'static [&'static str], bool, &'static str);
     #[rustfmt::skip]
-    let table: &[(&[PhiClass], Option<&str>, &[&str], bool, &str)] = &[
+    let table: &[Row] = &[
         // columns, unchanged
         (&[], None, &["patient.id"], true, "pass -"),
         (&[], None, &["patient.ssn"], true, "apply ssn"),

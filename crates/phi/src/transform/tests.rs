@@ -366,7 +366,8 @@ fn equal_values_written_differently_get_equal_tokens() {
     ] {
         assert_ne!(token(class, a), token(class, b), "{a} {b}");
     }
-    assert_ne!(token(PhiClass::Mrn, "123")[4..], token(PhiClass::Account, "123")[8..]);
+    let (mrn, account) = (token(PhiClass::Mrn, "123"), token(PhiClass::Account, "123"));
+    assert_ne!(mrn.strip_prefix("mrn_"), account.strip_prefix("account_"));
     assert!(token(PhiClass::Ssn, "078-05-1120").starts_with("ssn_"));
     assert_eq!(token(PhiClass::Ssn, "078-05-1120").len(), 20);
 }

@@ -122,11 +122,11 @@ const MONTHS: [&str; 12] = [
 
 fn month(word: &str) -> Option<i64> {
     let word = word.trim_end_matches('.').as_bytes();
-    let matches = |name: &&str| {
+    let is_meant = |name: &&str| {
         let name = name.as_bytes();
         (3..=name.len()).contains(&word.len()) && name.get(..word.len()).is_some_and(|n| n.eq_ignore_ascii_case(word))
     };
-    MONTHS.iter().position(|name| matches(name)).and_then(|at| i64::try_from(at + 1).ok())
+    MONTHS.iter().position(is_meant).and_then(|at| i64::try_from(at + 1).ok())
 }
 
 fn number(digits: &str) -> Option<i64> {
