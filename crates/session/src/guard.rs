@@ -55,13 +55,15 @@ pub struct Guard {
     rules: Arc<Rules>,
     verdicts: HashMap<[u8; 16], Arc<Verdict>>,
     masks: HashMap<(ClassSet, Option<String>), Arc<dyn Mask>>,
+    /// The day (from 1970-01-01, UTC) for which `masks` were planned: ages over 89 are counted from it.
+    day: i64,
 }
 
 impl Guard {
     pub(crate) fn new(house: Arc<House>, place: Arc<Place>, facts: SessionFacts, log: Arc<SessionLog>) -> Self {
         let mut watch = house.rules.clone();
         let rules = Arc::clone(&watch.borrow_and_update());
-        Self { house, place, facts, log, watch, rules, verdicts: HashMap::new(), masks: HashMap::new() }
+        Self { house, place, facts, log, watch, rules, verdicts: HashMap::new(), masks: HashMap::new(), day: 0 }
     }
 
     /// Clears an operation: identify → read → decide → hold for approval → write the ruling → permit.
@@ -109,8 +111,14 @@ impl Guard {
         ))
     }
 
-    /// Takes over rules that were reloaded since the last operation.
+    /// Takes over rules that were reloaded since the last operation, and the day.
     fn follow_rules(&mut self) {
+        let day = self.house.now().civil().0;
+        if day != self.day {
+            self.day = day;
+            self.verdicts.clear();
+            self.masks.clear();
+        }
         if self.watch.has_changed().unwrap_or(false) {
             self.rules = Arc::clone(&self.watch.borrow_and_update());
             self.verdicts.clear();
