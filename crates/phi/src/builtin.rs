@@ -89,16 +89,17 @@ impl Known {
     pub(crate) fn class_of(self, column: &str) -> Option<Option<PhiClass>> {
         match self {
             Self::System([]) | Self::Backstage => Some(Some(PhiClass::Unclassified)),
-            Self::System(leaky) => {
-                // `*` and unknown columns stand for all of them.
-                let holds_values = leaky.contains(&column) || column == "*" || column.is_empty();
-                Some(holds_values.then_some(PhiClass::Unclassified))
-            }
-            Self::Extension(leaky) => leaky.contains(&column).then_some(Some(PhiClass::Unclassified)),
+            Self::System(leaky) => Some(holds_values(leaky, column).then_some(PhiClass::Unclassified)),
+            Self::Extension(leaky) => holds_values(leaky, column).then_some(Some(PhiClass::Unclassified)),
             Self::Clear => Some(None),
             Self::No => None,
         }
     }
+}
+
+/// Whether a column is one of these. `*` and unknown columns stand for all of them.
+fn holds_values(leaky: &[&str], column: &str) -> bool {
+    leaky.contains(&column) || column == "*" || column.is_empty()
 }
 
 /// Whether a column is the row's own administration.

@@ -94,6 +94,11 @@ impl Target {
     }
 
     fn is_clear_by_default(&self, relation: &str) -> bool {
+        // A relation may have a dot in its name. Where any reading of the name is in a schema that is masked, it is.
+        let mut readings = relation.match_indices('.').filter_map(|(dot, _)| relation.get(..dot));
+        if readings.any(|schema| self.schemas.get(schema) == Some(&false)) {
+            return false;
+        }
         let schema = relation.rsplit_once('.').map(|(schema, _)| schema);
         schema.and_then(|s| self.schemas.get(s)).copied().unwrap_or(self.clear)
     }

@@ -216,6 +216,12 @@ fn a_default_of_clear_is_for_relations_that_are_not_listed() {
     let map = DataMap::parse("map", &closed.replace("reference = \"clear\"", "secret = \"unclassified\"")).unwrap();
     assert_eq!(classes(&map, "secret.x", &["x"]), "unclassified");
     assert_eq!(classes(&map, "other.x", &["x"]), "");
+    // A dot in a relation's name does not lead out of its schema.
+    assert_eq!(classes(&map, "secret.a.b", &["x"]), "unclassified");
+    // An extension's view, wherever it is, holds statements.
+    assert_eq!(classes(&map, "other.pg_stat_statements", &["query"]), "unclassified");
+    assert_eq!(classes(&map, "other.pg_stat_statements", &["*"]), "unclassified");
+    assert_eq!(classes(&map, "other.pg_stat_statements", &["calls"]), "");
 }
 
 #[test]
