@@ -10,6 +10,7 @@ mod caller;
 mod problem;
 mod routes;
 mod server;
+mod stream;
 pub mod wire;
 
 pub use server::{ServeError, Server};

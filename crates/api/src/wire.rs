@@ -300,6 +300,20 @@ pub struct EvidenceBody {
     pub to: String,
 }
 
+/// One line of an export of evidence, as NDJSON: a piece of a file. Files come one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidencePiece {
+    /// The file, relative to the evidence's folder, with `/` between names.
+    pub file: String,
+    /// The bytes in base64 (RFC 4648, section 4).
+    pub data: String,
+    /// Whether this is the file's last piece.
+    pub last: bool,
+    /// Whether this is the end of the export: no file, and everything was sent.
+    #[serde(default)]
+    pub end: bool,
+}
+
 /// An error, as RFC 9457 has it (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemView {

@@ -100,6 +100,12 @@ impl Client {
         self.good(request.send().await.map_err(|e| self.unreachable(&e))?).await
     }
 
+    /// Sends a body; an answer to be read piece by piece.
+    pub async fn post_stream(&self, path: &str, body: &impl Serialize) -> Result<Response, Failure> {
+        let request = self.request(Method::POST, path).json(body);
+        self.good(request.send().await.map_err(|e| self.unreachable(&e))?).await
+    }
+
     /// Sends a body.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         let request = self.request(Method::POST, path).timeout(Duration::from_secs(600)).json(body);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
-use vestibule_core::{Crawl, Fault, FaultKind, Limits, Snapshot};
+use vestibule_core::{Crawl, Fault, FaultKind, Limits, Protocol, Snapshot};
 use vestibule_session::Place;
+use vestibule_upstream::Target;
 
 /// Without anybody asking, a catalog is read again after this time.
 const AGE: Duration = Duration::from_secs(300);
@@ -44,15 +45,14 @@ impl Crawlers {
 async fn keep_fresh(place: Arc<Place>) {
     let mut version = place.catalogs.watch().borrow().as_ref().map_or(0, |snapshot| snapshot.version);
     loop {
-        let read = tokio::time::timeout(PATIENCE, read(&place)).await.unwrap_or_else(|_| Err(too_slow(&place)));
-        let next = match read {
+        let next = match read(&place.target, place.protocol).await {
             Ok((content, digest)) => {
                 version += 1;
                 place.catalogs.publish(Snapshot { version, digest: digest.into(), content });
                 AGE
             }
             Err(error) => {
-                tracing::warn!(target = %place.target.name, %error, "the catalog of a target could not be read");
+                tracing::warn!(%error, "its sessions are refused until it can, if it holds PHI");
                 RETRY
             }
         };
@@ -61,27 +61,36 @@ async fn keep_fresh(place: Arc<Place>) {
     }
 }
 
-fn too_slow(place: &Place) -> Fault {
-    Fault::new(FaultKind::Upstream, format_args!("target `{}`: no catalog within {} s", place.target.name, PATIENCE.as_secs()))
+/// Reads a catalog once; `None` where the protocol has none.
+pub(crate) async fn read_once(target: &Target, protocol: &dyn Protocol) -> Result<Option<Snapshot>, Fault> {
+    if protocol.crawl().is_none() {
+        return Ok(None);
+    }
+    let (content, digest) = read(target, protocol).await?;
+    Ok(Some(Snapshot { version: 1, digest: digest.into(), content }))
 }
 
 type Content = (Arc<dyn std::any::Any + Send + Sync>, String);
 
-async fn read(place: &Place) -> Result<Content, Fault> {
+async fn read(target: &Target, protocol: &dyn Protocol) -> Result<Content, Fault> {
     let fault = |what: &dyn std::fmt::Display| {
-        Fault::new(FaultKind::Upstream, format_args!("target `{}`: {what}", place.target.name))
+        Fault::new(FaultKind::Upstream, format_args!("the catalog of target `{}` cannot be read: {what}", target.name))
     };
-    let Some(mut crawl) = place.protocol.crawl() else { return Err(fault(&"this protocol has no catalog")) };
+    let Some(mut crawl) = protocol.crawl() else { return Err(fault(&"this protocol has no catalog")) };
     let mut nonce = [0_u8; 32];
     aws_lc_rs::rand::fill(&mut nonce).map_err(|_| fault(&"the system gave no random bytes"))?;
-    let upstream =
-        vestibule_upstream::connect(&place.target, place.protocol, BTreeMap::new(), nonce, Limits::default())
-            .await
-            .map_err(|error| fault(&error))?;
-    let mut transport = upstream.transport;
-    let content = converse(&mut *crawl, &mut transport, upstream.rest).await.map_err(|error| fault(&error))?;
-    let _ = transport.shutdown().await;
-    Ok(content)
+    let conversation = async {
+        let dialled = vestibule_upstream::connect(target, protocol, BTreeMap::new(), nonce, Limits::default()).await;
+        let upstream = dialled.map_err(|error| error.to_string())?;
+        let mut transport = upstream.transport;
+        let content = converse(&mut *crawl, &mut transport, upstream.rest).await?;
+        let _ = transport.shutdown().await;
+        Ok(content)
+    };
+    match tokio::time::timeout(PATIENCE, conversation).await {
+        Ok(read) => read.map_err(|error: String| fault(&error)),
+        Err(_) => Err(fault(&format_args!("it took longer than {} s", PATIENCE.as_secs()))),
+    }
 }
 
 async fn converse(

@@ -160,7 +160,7 @@ impl Gateway {
         let failed = |what: String, mend: &str| vec![Problem::new(file.display().to_string(), 0, what, mend)];
         self.house
             .prover
-            .configure(new.issuers.clone())
+            .reload(new.issuers.clone(), open::life(&new))
             .map_err(|e| failed(format!("the issuers cannot be used: {e}"), "correct them"))?;
         let body = json!({
             "digest": new.digest(), "before": old.digest(), "policy_version": &**new.policies.version(),
@@ -243,7 +243,6 @@ fn needs_restart(old: &Resolved, new: &Resolved) -> Vec<&'static str> {
         ("ledger", old.ledger != new.ledger),
         ("recording", old.recording != new.recording),
         ("log", old.log != new.log),
-        ("tokens", old.tokens != new.tokens),
     ]
     .into_iter()
     .filter_map(|(what, changed)| changed.then_some(what))

@@ -114,7 +114,8 @@ impl Observer for Index {
             }),
             Seen::Done { sid, disclosed, .. } => self.touch(sid, |counts| {
                 counts.rows = counts.rows.saturating_add(disclosed.rows);
-                for (into, from) in [(&mut counts.masked, &disclosed.masked), (&mut counts.revealed, &disclosed.revealed)]
+                for (into, from) in
+                    [(&mut counts.masked, &disclosed.masked), (&mut counts.revealed, &disclosed.revealed)]
                 {
                     for (class, count) in from {
                         let have = into.entry(*class).or_default();

@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-use vestibule_identity::TokenKey;
+use vestibule_identity::TokenKeys;
 use vestibule_ledger::{Ledger, LedgerError, SigningKey};
 use vestibule_record::RecordingKey;
 use vestibule_store::{Store, StoreError};
@@ -34,7 +34,9 @@ pub enum InitError {
     #[error("{0} is not empty; name a directory that does not exist yet")]
     NotEmpty(PathBuf),
     /// The name cannot be the origin of a log.
-    #[error("`{0}` is no name for a gateway; write a schema-less URL without spaces, as in gateway.clinic.example/vestibule")]
+    #[error(
+        "`{0}` is no name for a gateway; write a schema-less URL without spaces, as in gateway.clinic.example/vestibule"
+    )]
     Name(String),
     /// A host is neither a name nor an address.
     #[error("`{0}` is neither a host name nor an IP address")]
@@ -82,7 +84,9 @@ pub struct Made {
 /// # Errors
 /// [`InitError`]
 pub async fn init(dir: &Path, name: &str, hosts: &[String], clock: &Clock) -> Result<Made, InitError> {
-    if name.is_empty() || name.contains("://") || name.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control())
+    if name.is_empty()
+        || name.contains("://")
+        || name.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control())
     {
         return Err(InitError::Name(name.to_owned()));
     }
@@ -113,9 +117,8 @@ fn keys(layout: &Layout, name: &str) -> Result<String, InitError> {
     write_new(&layout.ledger_vkey(), format!("{verifier}\n").as_bytes(), 0o644)?;
     Ledger::create(&layout.ledger(), name, &ledger)?;
     let failed = |what: &'static str| move |why: String| InitError::Key { what, why };
-    TokenKey::generate()
-        .and_then(|key| key.write_new(&layout.token_key()))
-        .map_err(|e| failed("the key of tokens")(e.to_string()))?;
+    let token = TokenKeys::generate().map_err(|e| failed("the key of tokens")(e.to_string()))?;
+    write_new(&layout.token_key(), token.as_bytes(), 0o600)?;
     RecordingKey::generate()
         .and_then(|key| key.write_new(&layout.recording_key()))
         .map_err(|e| failed("the key of recordings")(e.to_string()))?;

@@ -5,6 +5,7 @@
 
 mod catalogs;
 pub mod config;
+pub mod explain;
 mod gateway;
 mod index;
 pub mod init;
@@ -14,6 +15,7 @@ pub mod metrics;
 mod notary;
 mod open;
 mod reload;
+mod revoked;
 mod rules;
 
 pub use gateway::{Gateway, NotReady};

@@ -24,7 +24,8 @@ pub(crate) struct Bound {
 /// In words, with the listener's name.
 pub(crate) async fn bind(config: ListenerConfig) -> Result<Bound, String> {
     let alpn = config.protocol.manifest().direct_tls_alpn;
-    let tls = config::server_tls(&config.tls, alpn.as_slice()).map_err(|e| format!("listener `{}`: {e}", config.name))?;
+    let tls =
+        config::server_tls(&config.tls, alpn.as_slice()).map_err(|e| format!("listener `{}`: {e}", config.name))?;
     let tcp = TcpListener::bind(config.listen)
         .await
         .map_err(|e| format!("listener `{}` cannot listen on {}: {e}", config.name, config.listen))?;
@@ -85,5 +86,8 @@ fn arrival(
 
 /// The client left before it was accepted.
 fn transient(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }

@@ -15,8 +15,8 @@ impl Notary for LedgerNotary {
         kind: &'static str,
         body: Value,
     ) -> Pin<Box<dyn Future<Output = Result<(), NotaryError>> + Send + '_>> {
-        Box::pin(async move {
-            self.0.note(kind, &body).await.map(drop).map_err(|error| NotaryError(error.to_string()))
-        })
+        Box::pin(
+            async move { self.0.note(kind, &body).await.map(drop).map_err(|error| NotaryError(error.to_string())) },
+        )
     }
 }

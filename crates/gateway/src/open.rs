@@ -4,6 +4,7 @@ use crate::config::Resolved;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::notary::LedgerNotary;
+use crate::revoked::Revoked;
 use crate::{Clock, rules};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,13 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::watch;
 use vestibule_approval::{Approvals, SettleError};
-use vestibule_identity::{Prover, TokenKey};
+use vestibule_identity::{Prover, TokenKeys, TokenLife};
 use vestibule_ledger::{Durability, Journal, Ledger, LedgerError, Options, Recovery, SigningKey};
 use vestibule_phi::MaskKeys;
 use vestibule_record::{RecordingKey, Writer};
 use vestibule_session::{House, LiveSessions, Rules};
 use vestibule_store::{Store, StoreError};
+use zeroize::Zeroizing;
 
 /// Why a gateway did not start.
 #[derive(Debug, Error)]
@@ -66,8 +68,9 @@ pub(crate) struct Opened {
 pub(crate) async fn open(resolved: &Arc<Resolved>, clock: &Clock) -> Result<Opened, StartError> {
     let layout = &resolved.layout;
     let mask_keys = mask_keys(&layout.mask_key(), &resolved.name)?;
-    let token_key = TokenKey::read(&layout.token_key()).map_err(|e| key_error(layout.token_key(), e))?;
-    let recording_key = RecordingKey::read(&layout.recording_key()).map_err(|e| key_error(layout.recording_key(), e))?;
+    let token_keys = token_keys(&layout.token_key())?;
+    let recording_key =
+        RecordingKey::read(&layout.recording_key()).map_err(|e| key_error(layout.recording_key(), e))?;
     let records = Writer::open(
         &layout.recordings(),
         recording_key.public(),
@@ -76,23 +79,24 @@ pub(crate) async fn open(resolved: &Arc<Resolved>, clock: &Clock) -> Result<Open
     )
     .map_err(|e| StartError::Recordings(e.to_string()))?;
     let (ledger, recovery) = open_ledger(resolved, clock).await?;
-    let journal = Journal::new(ledger.clone(), recovery.gateway.clone(), &resolved.name, Arc::clone(clock));
+    let (epoch, journal) = (recovery.epoch, Journal::new(ledger.clone(), recovery.gateway.clone()));
     let store = Store::open(&layout.state()).await?;
-    note_start(resolved, &ledger, &journal, &recovery, clock).await?;
+    note_start(resolved, &journal, recovery).await?;
     let approvals = Approvals::new(store.clone(), LedgerNotary(journal.clone()), Arc::clone(clock));
     approvals.recover((clock)()).await?;
     store.abandon_open_sessions((clock)()).await?;
-    let prover = Prover::new(&resolved.name, token_key, resolved.issuers.clone(), resolved.tokens.ttl, resolved.tokens.max_ttl)
-        .map_err(|e| StartError::Issuers(e.to_string()))?;
+    let revoked = Arc::new(Revoked::default());
     for revocation in store.revocations().await? {
-        prover.revoke(revocation.kind.name(), &revocation.subject);
+        revoked.add(revocation.kind, &revocation.subject);
     }
+    let prover = Prover::new(&resolved.name, token_keys, resolved.issuers.clone(), life(resolved), revoked)
+        .map_err(|e| StartError::Issuers(e.to_string()))?;
     let metrics = Arc::new(Metrics::default());
     let index = Index::new(Arc::clone(&metrics));
     let (rules, in_force) = watch::channel(Arc::new(rules::rules(resolved, &mask_keys, None)));
     let house = Arc::new(House {
         name: Arc::from(resolved.name.as_str()),
-        epoch: recovery.epoch,
+        epoch,
         ledger,
         journal,
         rules: in_force,
@@ -121,28 +125,22 @@ async fn open_ledger(resolved: &Resolved, clock: &Clock) -> Result<(Ledger, Reco
 }
 
 /// What this start finds and is, before the first session: on the ledger, durably.
-async fn note_start(
-    resolved: &Resolved,
-    ledger: &Ledger,
-    journal: &Journal,
-    recovery: &Recovery,
-    clock: &Clock,
-) -> Result<(), StartError> {
+async fn note_start(resolved: &Resolved, journal: &Journal, recovery: Recovery) -> Result<(), StartError> {
     if !recovery.clean {
-        let open: Vec<&str> = recovery.open_sessions.iter().map(|chain| chain.sid()).collect();
-        tracing::warn!(dropped_bytes = recovery.dropped_bytes, sessions = open.len(), "the last run did not end in order");
+        let open: Vec<&str> = recovery.open_sessions.iter().map(|session| session.chain.sid()).collect();
+        tracing::warn!(
+            dropped_bytes = recovery.dropped_bytes,
+            sessions = open.len(),
+            "the last run did not end in order"
+        );
         let body = json!({
             "entries": recovery.entries, "dropped_bytes": recovery.dropped_bytes, "open_sessions": open,
         });
         journal.note("gateway.recovered", &body).await?;
     }
-    for chain in &recovery.open_sessions {
-        let mut chain = chain.clone();
-        // What was ruled and not closed may or may not have run, and may or may not have disclosed: said, not guessed.
-        let body = json!({ "extent": "unknown", "open_ops": chain.open_ops(), "n": chain.seq() + 1 });
-        let leaf = chain.entry((clock)(), "session.abandoned", &resolved.name, recovery.epoch, &body);
-        let receipt = ledger.append_wait(&leaf).await?;
-        ledger.safe(receipt).await?;
+    // What was ruled and not closed may or may not have run, and may or may not have disclosed: said, not guessed.
+    for session in recovery.open_sessions {
+        journal.abandon(session).await?;
     }
     let body = json!({
         "version": env!("CARGO_PKG_VERSION"), "config": resolved.digest(),
@@ -152,9 +150,19 @@ async fn note_start(
     Ok(())
 }
 
+fn token_keys(path: &Path) -> Result<TokenKeys, StartError> {
+    let pem = Zeroizing::new(std::fs::read_to_string(path).map_err(|e| key_error(path.to_owned(), e))?);
+    TokenKeys::from_pem(&pem).map_err(|e| key_error(path.to_owned(), e))
+}
+
+/// How long the gateway's tokens are good.
+pub(crate) const fn life(resolved: &Resolved) -> TokenLife {
+    TokenLife { ttl: resolved.tokens.ttl, max_ttl: resolved.tokens.max_ttl }
+}
+
 /// The keys of tokens in masked values: 32 bytes in hex.
 fn mask_keys(path: &Path, tenant: &str) -> Result<MaskKeys, StartError> {
-    let text = zeroize_on_drop(std::fs::read_to_string(path).map_err(|e| key_error(path.to_owned(), e))?);
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|e| key_error(path.to_owned(), e))?);
     let digits = text.trim();
     let mut secret = [0_u8; 32];
     let good = digits.len() == 64
@@ -169,6 +177,3 @@ fn mask_keys(path: &Path, tenant: &str) -> Result<MaskKeys, StartError> {
     Ok(MaskKeys::derive(&secret, tenant))
 }
 
-fn zeroize_on_drop(text: String) -> zeroize::Zeroizing<String> {
-    zeroize::Zeroizing::new(text)
-}

@@ -21,7 +21,7 @@ pub(crate) async fn discovery(State(gateway): State<Arc<Gateway>>) -> Json<Disco
                 name: issuer.name.clone(),
                 issuer: issuer.issuer.clone(),
                 client_id: issuer.client_id.clone(),
-                scopes: ["openid", "profile", "email", "groups", "offline_access"].map(str::to_owned).to_vec(),
+                scopes: issuer.scopes.clone(),
             })
             .collect(),
     })

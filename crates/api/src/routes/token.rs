@@ -11,6 +11,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use vestibule_gateway::Gateway;
+use vestibule_identity::ExchangeRequest;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -46,9 +47,13 @@ pub(crate) async fn exchange(
     {
         return Err(Problem::bad_request("`audience` names no target; `vestibule connect` lists them"));
     }
-    let ttl = form.requested_ttl.map(Duration::from_secs);
     let house = &gateway.house;
-    let issued = house.prover.exchange(&form.subject_token, form.audience.as_deref(), ttl, house.now()).await;
+    let request = ExchangeRequest {
+        subject_token: &form.subject_token,
+        target: form.audience.as_deref(),
+        ttl: form.requested_ttl.map(Duration::from_secs),
+    };
+    let issued = house.prover.exchange(&request, house.now()).await;
     let issued = issued.map_err(|error| {
         tracing::warn!(kind = ?error.kind, reason = %error.reason, "a token was not exchanged");
         Problem::unauthenticated(error.public)
@@ -62,7 +67,7 @@ pub(crate) async fn exchange(
     let noted = house.journal.note("token.issued", &body).await;
     noted.map_err(|e| Problem::fault("the token could not be recorded, so it was not issued", e))?;
     let mut answer = Json(TokenAnswer {
-        access_token: issued.token,
+        access_token: issued.token.to_string(),
         issued_token_type: ACCESS_TOKEN.to_owned(),
         token_type: "Bearer".to_owned(),
         expires_in: issued.expires_in,

@@ -34,6 +34,6 @@ pub async fn run(cli: Cli) -> Done {
         Command::Replay(args) => replay::replay(&args, globals).await,
         Command::Ledger(args) => ledger::run(args, globals),
         Command::Evidence(args) => evidence::write(&args, globals).await,
-        Command::Policy(args) => policy::run(args, globals),
+        Command::Policy(args) => policy::run(args, globals).await,
     }
 }

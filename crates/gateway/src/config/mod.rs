@@ -87,7 +87,7 @@ fn assemble(path: &Path, text: &str, doc: &read::Document<'_>, reading: &Reading
     let approval_expiry = resolve::approval(doc, reading);
     let tokens = resolve::tokens(doc, reading);
     let log = resolve::log(doc, reading);
-    let rules = rules::rules(doc, reading, &targets);
+    let rules = rules::rules(doc, reading, &targets, approval_expiry);
     let (api, rules) = (api?, rules?);
     let digest = digest::digest(text, &rules);
     Some(Resolved {

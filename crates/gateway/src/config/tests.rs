@@ -94,7 +94,8 @@ impl Bench {
     }
 
     fn plain(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.dir.path().display()), "").replace(&self.dir.path().display().to_string(), ".")
+        text.replace(&format!("{}/", self.dir.path().display()), "")
+            .replace(&self.dir.path().display().to_string(), ".")
     }
 }
 
