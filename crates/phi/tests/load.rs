@@ -244,6 +244,15 @@ fn stricter_profiles_come_first_and_unknown_ones_are_strictest() {
     }
 }
 
+#[test]
+fn deep_nesting_is_a_problem_and_no_overflow() {
+    for (open, close) in [("[", "]"), ("{ a = ", " }"), ("a.", "")] {
+        let head = if open == "a." { "" } else { "x = " };
+        let text = format!("{head}{}b = 1{}\n", open.repeat(50_000), close.repeat(50_000));
+        assert!(!DataMap::parse("map", &text).unwrap_err().is_empty());
+    }
+}
+
 proptest! {
     #[test]
     fn mutated_maps_never_panic(cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..12_usize), 1..6)) {
