@@ -44,11 +44,17 @@ impl LiveSession {
     }
 }
 
+/// How much of a cancel key every protocol hands out; a client that can hold more is given more of it.
+const KEY_FRONT: usize = 8;
+
+/// A cancel key as far as it is looked up by, and whole.
+type Keyed = (Vec<u8>, Arc<LiveSession>);
+
 /// All open sessions of this gateway.
 #[derive(Debug, Default)]
 pub struct LiveSessions {
     by_sid: Mutex<HashMap<Arc<str>, Arc<LiveSession>>>,
-    by_key: Mutex<HashMap<Vec<u8>, Arc<LiveSession>>>,
+    by_key: Mutex<HashMap<Vec<u8>, Keyed>>,
     left: Notify,
 }
 
@@ -101,17 +107,25 @@ impl LiveSessions {
 
     pub(crate) fn enter(&self, session: &Arc<LiveSession>, cancel_key: &[u8]) {
         lock(&self.by_sid).insert(Arc::clone(&session.facts.sid), Arc::clone(session));
-        lock(&self.by_key).insert(cancel_key.to_vec(), Arc::clone(session));
+        lock(&self.by_key).insert(front(cancel_key).to_vec(), (cancel_key.to_vec(), Arc::clone(session)));
     }
 
     pub(crate) fn leave(&self, sid: &str, cancel_key: &[u8]) {
-        lock(&self.by_key).remove(cancel_key);
+        lock(&self.by_key).remove(front(cancel_key));
         lock(&self.by_sid).remove(sid);
         self.left.notify_waiters();
     }
 
-    /// The session that was given this cancel key, if the request comes from where that session's client is.
+    /// The session that was given this cancel key, or a key that begins so, if the request comes from where that
+    /// session's client is.
     pub(crate) fn cancellable(&self, cancel_key: &[u8], source: IpAddr) -> Option<Arc<LiveSession>> {
-        lock(&self.by_key).get(cancel_key).filter(|s| s.facts.source == source).cloned()
+        let keys = lock(&self.by_key);
+        let (whole, session) = keys.get(front(cancel_key))?;
+        let meant = cancel_key.len() >= KEY_FRONT && whole.starts_with(cancel_key) && session.facts.source == source;
+        meant.then(|| Arc::clone(session))
     }
+}
+
+fn front(cancel_key: &[u8]) -> &[u8] {
+    cancel_key.get(..KEY_FRONT).unwrap_or(cancel_key)
 }

@@ -235,7 +235,7 @@ impl Session {
         let prepared = self
             .recorder(&facts, &place)
             .await
-            .and_then(|recorder| random::<32>().map(|key| (recorder, key)).map_err(|f| self.unreachable(&f.to_string())));
+            .and_then(|recorder| cancel_key().map(|key| (recorder, key)).map_err(|f| self.unreachable(&f.to_string())));
         let (recorder, key) = match prepared {
             Ok(prepared) => prepared,
             Err(refusal) => {
@@ -344,6 +344,15 @@ async fn answer(claim: &mut Claim, verdict: Result<&Welcome, &Refusal>) {
     if refused {
         let _ = tokio::time::timeout(Duration::from_secs(2), claim.transport.shutdown()).await;
     }
+}
+
+/// A key for cancel requests. Its first bit is zero: protocols hand its beginning out as a number that people see.
+fn cancel_key() -> Result<[u8; 32], Fault> {
+    let mut key = random::<32>()?;
+    if let Some(first) = key.first_mut() {
+        *first &= 0x7f;
+    }
+    Ok(key)
 }
 
 /// Sortable by time, and not to be guessed: 48 bits of milliseconds, 80 random bits, in hex.
