@@ -263,8 +263,9 @@ impl Test {
         let approvers = got.hold.as_ref().map(|h| h.approvers.iter().cloned().collect::<BTreeSet<_>>());
         differ(&mut found, "hold", self.hold.as_ref(), approvers.as_ref());
         differ(&mut found, "quorum", self.quorum.as_ref(), got.hold.as_ref().map(|h| &h.quorum));
-        let revealed = obligations.map(|o| o.reveal.iter().collect::<BTreeSet<_>>());
-        differ(&mut found, "reveal", self.reveal.as_ref(), revealed.as_ref());
+        let names = |set: &BTreeSet<PhiClass>| set.iter().map(|class| class.name()).collect::<Vec<_>>();
+        let revealed = obligations.map(|o| names(&o.reveal.iter().collect()));
+        differ(&mut found, "reveal", self.reveal.as_ref().map(names).as_ref(), revealed.as_ref());
         differ(&mut found, "mask", self.mask.as_ref(), obligations.and_then(|o| o.profile.as_ref()));
         differ(&mut found, "rows", self.rows.as_ref(), obligations.and_then(|o| o.row_limit.as_ref()));
         let notice = obligations.and_then(|o| o.message.clone());

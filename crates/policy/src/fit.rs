@@ -15,16 +15,19 @@ pub(crate) fn check(policies: &[Read<'_>], known: &Known, problems: &mut Vec<Pro
             named_protocols(read, targets, problems);
             capabilities(read, targets, problems);
         }
-        if let (Some(profiles), Some(mask)) = (&known.profiles, &read.duties.mask) {
-            if !profiles.contains(mask) {
-                let mend = match nearest(mask, profiles.iter().map(String::as_str)) {
-                    Some(near) => format!("write `{near}`"),
-                    None => format!("profiles of the data map are {}", list(profiles)),
-                };
-                problems.push(read.piece.annotated("mask", format!("there is no mask profile `{mask}`"), mend));
-            }
+        if let Some(profiles) = &known.profiles {
+            named_profile(read, profiles, problems);
         }
     }
+}
+
+fn named_profile(read: &Read<'_>, profiles: &[String], problems: &mut Vec<Problem>) {
+    let Some(mask) = read.duties.mask.as_ref().filter(|mask| !profiles.contains(mask)) else { return };
+    let mend = match nearest(mask, profiles.iter().map(String::as_str)) {
+        Some(near) => format!("write `{near}`"),
+        None => format!("profiles of the data map are {}", list(profiles)),
+    };
+    problems.push(read.piece.annotated("mask", format!("there is no mask profile `{mask}`"), mend));
 }
 
 fn named_targets(read: &Read<'_>, targets: &[KnownTarget], problems: &mut Vec<Problem>) {

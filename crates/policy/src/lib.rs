@@ -8,6 +8,7 @@
 //! Not here: statements and protocols (an [`Operation`](vestibule_core::Operation) comes in), who approves what is held
 //! (approval), which column is which class (phi), where files are watched (gateway).
 
+mod complaint;
 mod duties;
 mod expect;
 mod explain;

@@ -1,14 +1,14 @@
 //! From policy files to a set of policies, or to everything that is wrong with them.
 
+use crate::complaint;
 use crate::duties::{Duties, Reader};
 use crate::scope::Scope;
 use crate::set::{Compiled, PolicySet};
 use crate::source::{self, MOST_POLICIES, Piece, Source};
 use crate::uses::{self, Uses};
 use crate::{Known, SCHEMA, fit};
-use cedar_policy::{Policy, PolicyId, PolicySet as Cedar, Schema, ValidationMode, Validator};
-use miette::Diagnostic;
-use std::collections::{BTreeMap, HashMap};
+use cedar_policy::{Policy, PolicyId, PolicySet as Cedar, Schema, ValidationMode, ValidationWarning, Validator};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use vestibule_core::Problem;
 
@@ -76,7 +76,7 @@ fn read<'a>(piece: Piece<'a>, problems: &mut Vec<Problem>) -> Option<Read<'a>> {
     let policy = match Policy::parse(Some(PolicyId::new("unnamed")), piece.text) {
         Ok(policy) => policy,
         Err(errors) => {
-            problems.extend(errors.iter().map(|error| syntax(&piece, error)));
+            problems.extend(errors.iter().map(|error| complaint::syntax(&piece, error)));
             return None;
         }
     };
@@ -99,34 +99,6 @@ fn read<'a>(piece: Piece<'a>, problems: &mut Vec<Problem>) -> Option<Read<'a>> {
     }
     let scope = Scope::of(&policy);
     Some(Read { piece, policy, json, duties, scope })
-}
-
-fn syntax(piece: &Piece<'_>, error: &cedar_policy::ParseError) -> Problem {
-    let offset = offset(error);
-    let what = format!("this is not a policy: {}", plain(error));
-    piece.problem(offset, what, help(error, "compare it with the samples in the guide on policies"))
-}
-
-/// Where an error of Cedar points to in the policy.
-fn offset(error: &dyn Diagnostic) -> usize {
-    error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset())
-}
-
-fn help(error: &dyn Diagnostic, otherwise: &str) -> String {
-    let words = error.help().map(|help| help.to_string().replace('\n', "; ")).filter(|help| !help.is_empty());
-    let label = error
-        .labels()
-        .and_then(|mut labels| labels.next())
-        .and_then(|label| label.label().map(|words| words.replace('\n', "; ")));
-    words.or(label).unwrap_or_else(|| otherwise.to_owned())
-}
-
-/// Cedar's words on one line, without the name that the policy had while it was read.
-fn plain(error: &dyn std::fmt::Display) -> String {
-    let words = error.to_string().replace('\n', "; ");
-    let cut =
-        words.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map(|(_, rest)| rest.to_owned());
-    cut.unwrap_or(words)
 }
 
 fn amount(policies: &[Read<'_>], problems: &mut Vec<Problem>) {
@@ -158,22 +130,26 @@ fn validate(policies: &[Read<'_>], schema: &Schema, problems: &mut Vec<Problem>)
     let mut set = Cedar::new();
     for (at, read) in policies.iter().enumerate() {
         if let Err(error) = set.add(read.policy.new_id(PolicyId::new(at.to_string()))) {
-            problems.push(read.piece.problem(0, plain(&error), "write the policy in another way"));
+            problems.push(read.piece.problem(0, error.to_string(), "write the policy in another way"));
         }
     }
     let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-    let of = |id: &PolicyId| <PolicyId as AsRef<str>>::as_ref(id).parse().ok().and_then(|at: usize| policies.get(at));
+    let place = |id: &PolicyId| <PolicyId as AsRef<str>>::as_ref(id).parse::<usize>().ok();
+    let mut wrong = BTreeSet::new();
     for error in result.validation_errors() {
-        if let Some(read) = of(error.policy_id()) {
-            let mend = help(error, "see `vestibule policy schema` for what a policy can speak of");
-            problems.push(read.piece.problem(offset(error), plain(error), mend));
-        }
+        let Some(at) = place(error.policy_id()) else { continue };
+        wrong.insert(at);
+        problems.extend(policies.get(at).map(|read| complaint::error(&read.piece, error)));
     }
-    for warning in result.validation_warnings() {
-        if let Some(read) = of(warning.policy_id()) {
-            let mend = help(warning, "remove the policy, or mend its conditions");
-            problems.push(read.piece.problem(offset(warning), plain(warning), mend));
+    let mut warnings: Vec<&ValidationWarning> = result.validation_warnings().collect();
+    warnings.sort_by_key(|warning| !matches!(warning, ValidationWarning::InvalidActionApplication(_)));
+    for warning in warnings {
+        // What has been said of a policy, that it is impossible only repeats.
+        let Some(at) = place(warning.policy_id()).filter(|at| !wrong.contains(at)) else { continue };
+        if matches!(warning, ValidationWarning::InvalidActionApplication(_)) {
+            wrong.insert(at);
         }
+        problems.extend(policies.get(at).map(|read| complaint::warning(&read.piece, warning)));
     }
 }
 

@@ -234,7 +234,11 @@ impl PolicySet {
             Some(slice) => slice,
             None => {
                 let slice = Arc::new(self.cut(&members)?);
-                self.memory().slices.insert(members, Arc::clone(&slice));
+                let mut memory = self.memory();
+                if memory.slices.len() >= REMEMBERED {
+                    memory.slices.clear();
+                }
+                memory.slices.insert(members, Arc::clone(&slice));
                 slice
             }
         };

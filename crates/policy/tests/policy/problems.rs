@@ -59,7 +59,8 @@ const CASES: &[(&str, &str)] = &[
     ("text for a number", "@id(\"a\")\npermit (principal, action, resource)\nwhen { context.time.hour > \"9\" };"),
     ("address that is none", "@id(\"a\")\npermit (principal, action, resource)\nwhen { context has source && context.source.isInRange(ip(\"10.0.0.0/33\")) };"),
     ("group instead of principal", "@id(\"a\") permit (principal == Group::\"dba\", action, resource);"),
-    ("never", "@id(\"a\")\nforbid (principal, action, resource)\nwhen { resource.phi && !resource.phi };"),
+    ("never", "@id(\"a\")\nforbid (principal, action, resource)\nwhen { principal is Service && principal is Agent };"),
+    ("no such resource", "@id(\"a\")\nforbid (principal, action, resource is Group);"),
     ("letters of two alphabets", "@id(\"a\")\npermit (principal in Group::\"c\u{43b}inicians\", action, resource);"),
     ("text that runs backwards", "@id(\"a\")\npermit (principal in Group::\"dba\u{202e}abd\", action, resource);"),
     // permits that ask the wrong question
@@ -124,12 +125,15 @@ fn a_protocol_is_not_asked_for_what_it_cannot() {
             .collect::<String>();
         PolicySet::from_sources(&[source(&text)], &known).map_or_else(|p| said(&p), |_| "(accepted)\n".into())
     };
-    insta::assert_snapshot!("capabilities", format!(
-        "# anywhere\n{}\n# where it can\n{}\n# only the protocol that can\n{}",
-        on("resource", ""),
-        on("resource == Target::\"clinic\"", ""),
-        on("resource", "when { resource.phi && resource.protocol == \"postgres\" }"),
-    ));
+    insta::assert_snapshot!(
+        "capabilities",
+        format!(
+            "# anywhere\n{}\n# where it can\n{}\n# only the protocol that can\n{}",
+            on("resource", ""),
+            on("resource == Target::\"clinic\"", ""),
+            on("resource", "when { resource.phi && resource.protocol == \"postgres\" }"),
+        )
+    );
     let notice = "@id(\"p\") @message(\"x\") permit (principal, action, resource);";
     targets_without(&mut known, Capability::Message);
     assert!(PolicySet::from_sources(&[source(notice)], &known).is_err());
@@ -177,7 +181,8 @@ fn the_version_names_the_text_and_nothing_else() {
             files.iter().map(|(file, text)| Source { file: (*file).into(), text: (*text).into() }).collect();
         PolicySet::from_sources(&sources, &known()).unwrap().version().to_string()
     };
-    let (a, b) = ("@id(\"a\") permit (principal, action, resource);", "@id(\"b\") permit (principal, action, resource);");
+    let (a, b) =
+        ("@id(\"a\") permit (principal, action, resource);", "@id(\"b\") permit (principal, action, resource);");
     let here = version(&[("here/x.cedar", a), ("here/y.cedar", b)]);
     assert_eq!(here.len(), 64);
     assert_eq!(here, version(&[("there/y.cedar", b), ("there/x.cedar", a)]));
