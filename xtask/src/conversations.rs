@@ -101,6 +101,18 @@ pub fn program() -> Outcome<PathBuf> {
     if program.is_file() { Ok(program) } else { Err(failure("the gateway is not built; run `cargo build -p vestibule`")) }
 }
 
+/// The gateway's program as it is shipped: optimised.
+///
+/// # Errors
+/// When it was not built.
+pub fn release_program() -> Outcome<PathBuf> {
+    let own = std::env::current_exe().unwrap_or_default();
+    let target = own.parent().and_then(std::path::Path::parent).map(|dir| dir.join("release/vestibule"));
+    target
+        .filter(|program| program.is_file())
+        .ok_or_else(|| failure("the gateway is not built; run `cargo build --release -p vestibule`"))
+}
+
 /// Through the gateway, as somebody whom its issuer knows.
 fn through(gateway: &Gateway, server: &Server) -> Outcome<Address> {
     Ok(Address {

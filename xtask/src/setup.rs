@@ -35,6 +35,17 @@ pub fn all() -> Outcome<()> {
     Ok(())
 }
 
+/// What the demonstration needs: PostgreSQL with its client, and an OpenID Provider.
+///
+/// # Errors
+/// When something is missing and cannot be installed.
+pub fn for_demo() -> Outcome<()> {
+    let mut needs = needed();
+    needs.retain(|need| ["postgresql", "postgresql-client", "gcc", "openssl", "nodejs", "npm"].contains(&need.package));
+    system(&needs)?;
+    oidc()
+}
+
 /// What is looked for, and the package that has it.
 struct Need {
     there: bool,

@@ -85,6 +85,13 @@ impl Index {
         }
     }
 
+    /// In front of what came since.
+    fn put_back(&self, changes: Vec<SessionChange>) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = std::mem::replace(&mut *pending, changes);
+        pending.extend(newer);
+    }
+
     /// Applies what has gathered.
     pub async fn apply(&self, store: &Store) {
         let changes = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
@@ -94,10 +101,7 @@ impl Index {
         if let Err(error) = store.apply_sessions(&changes).await {
             tracing::error!(%error, "the list of sessions could not be kept up to date; trying again");
             self.metrics.fault(vestibule_core::FaultKind::Store);
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            let newer = std::mem::replace(&mut *pending, changes);
-            pending.extend(newer);
-            drop(pending);
+            self.put_back(changes);
             tokio::time::sleep(RETRY).await;
             self.bell.notify_one();
         }

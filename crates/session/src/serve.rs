@@ -7,6 +7,7 @@ use crate::log::SessionLog;
 use crate::stream::{End, Parts, Stream, Wires, unrecordable};
 use crate::welcome::{Claim, Greeted, Reception, greet};
 use crate::{Guard, House, LiveSession, Place, Rules, Seen, SessionFacts, Totals, cancel};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use vestibule_core::{
-    Effect, Fault, FaultKind, Identity, Limits, OpId, OpenSession, Operation, Protocol, Refusal, RefusalKind, Timestamp, Welcome,
+    Chosen, Effect, Fault, FaultKind, Identity, Limits, OpId, OpenSession, Operation, Protocol, Refusal, RefusalKind, Secret, Timestamp, Welcome,
 };
 use vestibule_record::{Header, Recorder};
 use vestibule_upstream::{DialError, Upstream};
@@ -73,7 +74,7 @@ struct Admitted {
 
 impl Session {
     async fn admit(self, mut claim: Claim) {
-        match self.judge(&claim).await {
+        match self.judge(&claim.chosen, &claim.token).await {
             Ok(admitted) => self.open(claim, admitted).await,
             Err(refusal) => {
                 let protocol = self.protocol.manifest().id;
@@ -84,10 +85,10 @@ impl Session {
     }
 
     /// Who is it, and does the place exist. What is refused here is on the ledger before the client hears of it.
-    async fn judge(&self, claim: &Claim) -> Result<Admitted, Refusal> {
+    async fn judge(&self, chosen: &Chosen, token: &Secret) -> Result<Admitted, Refusal> {
         let rules: Arc<Rules> = Arc::clone(&self.house.rules.borrow());
-        let target = claim.chosen.target.as_str();
-        let proven = match std::str::from_utf8(claim.token.expose()) {
+        let target = chosen.target.as_str();
+        let proven = match std::str::from_utf8(token.expose()) {
             Ok(token) => self.house.prover.prove(token, Some(target), self.house.now()).await,
             Err(_) => return Err(self.turn_away(None, target, "the token is not text").await),
         };
@@ -141,14 +142,15 @@ impl Session {
         };
         let log = Arc::new(SessionLog::new(Arc::clone(&self.house), &sid));
         let mut guard = Guard::new(Arc::clone(&self.house), Arc::clone(&place), facts.clone(), Arc::clone(&log));
+        let tls = claim.transport.tls_summary();
         let cleared = async {
-            self.note_opened(&log, &facts, claim.transport.tls_summary().as_deref()).await?;
+            self.note_opened(&log, &facts, tls.as_deref()).await?;
             let (quiet, _told) = mpsc::channel(1);
             let permit = guard.clear(OpId(0), &Operation::bare(Effect::Open, "connect"), &quiet).await?;
             log.safe(permit.receipt()).await
         };
         let entered = match cleared.await {
-            Ok(()) => self.reach(&claim, &place).await,
+            Ok(()) => self.reach(claim.chosen.parameters.clone(), &place).await,
             Err(refusal) => Err(refusal),
         };
         let totals = Totals::default();
@@ -178,9 +180,8 @@ impl Session {
     }
 
     /// Dials the target. What went wrong is for the operator; the client hears only that it did.
-    async fn reach(&self, claim: &Claim, place: &Place) -> Result<Upstream, Refusal> {
+    async fn reach(&self, parameters: BTreeMap<String, String>, place: &Place) -> Result<Upstream, Refusal> {
         let nonce = random::<32>().map_err(|fault| self.unreachable(&fault.to_string()))?;
-        let parameters = claim.chosen.parameters.clone();
         let dialled =
             vestibule_upstream::connect(&place.target, self.protocol, parameters, nonce, self.limits).await;
         let upstream = match dialled {
