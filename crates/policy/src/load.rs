@@ -90,15 +90,21 @@ fn read<'a>(piece: Piece<'a>, problems: &mut Vec<Problem>) -> Option<Read<'a>> {
     let values: BTreeMap<&str, &str> = policy.annotations().collect();
     let permits = policy.effect() == cedar_policy::Effect::Permit;
     let duties = Reader { piece: &piece, values, permits, problems }.read();
-    if let Some(name) = uses::loose_question(&json).filter(|_| permits) {
-        problems.push(piece.problem(
-            0,
-            format!("the permit asks what is among `context.{name}`, and so permits whatever else is touched as well"),
-            format!("name all that may be touched: `[\"…\", \"…\"].containsAll(context.{name})`"),
-        ));
+    if let Some(name) = uses::loose_question(&json, permits) {
+        problems.push(loose(&piece, permits, &name));
     }
     let scope = Scope::of(&policy);
     Some(Read { piece, policy, json, duties, scope })
+}
+
+/// Asking for one table among others says nothing of the others.
+fn loose(piece: &Piece<'_>, permits: bool, name: &str) -> Problem {
+    let what = if permits {
+        format!("the permit asks what is among `context.{name}`, and so permits whatever else is touched as well")
+    } else {
+        format!("the forbid is lifted by what is among `context.{name}`, whatever else is touched as well")
+    };
+    piece.problem(0, what, format!("name all that may be touched: `[\"…\", \"…\"].containsAll(context.{name})`"))
 }
 
 fn amount(policies: &[Read<'_>], problems: &mut Vec<Problem>) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Attributes that say what is touched.
-const TOUCHED: [&str; 6] = ["resources", "reads", "writes", "defines", "executes", "columns"];
+const TOUCHED: [&str; 7] = ["resources", "reads", "writes", "defines", "executes", "columns", "kinds"];
 
 /// What conditions look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn touched(value: &Value) -> Option<&str> {
     TOUCHED.contains(&name).then_some(name)
 }
 
-/// What a permit asks of what is touched, and whether it is enough.
+/// What is asked of what is touched, and whether it is enough.
 #[derive(Debug, Default)]
 struct Questions {
     /// `context.reads.contains("a")`: asks for one thing, whatever else is touched as well.
@@ -87,17 +87,17 @@ struct Questions {
     only: BTreeSet<String>,
 }
 
-/// The attribute of which a permit asks whether something is among it, without asking that nothing else is.
-pub(crate) fn loose_question(policy: &Value) -> Option<String> {
+/// The attribute of which a policy asks whether something is among it, without asking that nothing else is, where the
+/// answer lets an operation through: what a permit needs, or what lifts a forbid.
+pub(crate) fn loose_question(policy: &Value, permits: bool) -> Option<String> {
     let conditions = policy.get("conditions").and_then(Value::as_array)?;
-    let mut questions = Questions::default();
-    for condition in conditions {
+    let asked = conditions.iter().filter_map(|condition| {
         let when = condition.get("kind").and_then(Value::as_str) == Some("when");
-        if let Some(body) = condition.get("body") {
-            questions = questions.and(Questions::of(body, when));
-        }
-    }
-    questions.loose().next().map(str::to_owned)
+        condition.get("body").map(|body| Questions::of(body, when == permits))
+    });
+    // A permit needs all its conditions; any one that is not met lifts a forbid.
+    let all = asked.reduce(if permits { Questions::and } else { Questions::or })?;
+    all.loose().next().map(str::to_owned)
 }
 
 impl Questions {
@@ -134,7 +134,8 @@ impl Questions {
 
     /// What is asked for without a bound on the rest.
     fn loose(&self) -> impl Iterator<Item = &str> {
-        let bounded = |name: &str| self.only.contains(name) || (name != "columns" && self.only.contains("resources"));
+        let named = |name: &str| !matches!(name, "columns" | "kinds");
+        let bounded = move |name: &str| self.only.contains(name) || (named(name) && self.only.contains("resources"));
         self.among.iter().map(String::as_str).filter(move |name| !bounded(name))
     }
 

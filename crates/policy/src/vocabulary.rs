@@ -129,7 +129,7 @@ impl Vocabulary {
         put("writes", &|| things(Some(Access::Write)));
         put("defines", &|| things(Some(Access::Define)));
         put("executes", &|| things(Some(Access::Execute)));
-        put("kinds", &|| texts(operation.resources.iter().map(|r| r.kind.as_ref()).collect::<BTreeSet<_>>()));
+        put("kinds", &|| texts(widened(operation.resources.iter().map(|r| r.kind.as_ref()).collect(), request, uses)));
         put("columns", &|| Expr::new_set(columns(request, uses).into_iter().map(text)));
         put("classes", &|| {
             let here = self.classes.iter().filter(|(class, _)| request.classes.contains(*class));
@@ -186,15 +186,25 @@ fn time(now: Timestamp) -> Expr {
     Expr::new_record(parts).unwrap_or_else(|_| Expr::new_bool(false))
 }
 
-/// The names of what is touched, by one access or by any. What was not wholly understood may touch whatever a policy
-/// names: forbids then apply, and lists of what may be touched do not.
+/// The names of what is touched, by one access or by any.
 fn touched<'a>(request: &'a Request<'_>, access: Option<Access>, uses: &'a Uses) -> BTreeSet<&'a str> {
     let resources = request.operation.resources.iter();
-    let mut names: BTreeSet<&str> =
-        resources.filter(|r| access.is_none_or(|a| r.access == a)).map(|r| r.name.as_str()).collect();
+    let names = resources.filter(|r| access.is_none_or(|a| r.access == a)).map(|r| r.name.as_str()).collect();
+    widened(names, request, uses)
+}
+
+/// Everything that a policy can compare a name with: the texts in it, and those that hang on identity and target.
+fn comparable<'a>(request: &'a Request<'_>, uses: &'a Uses) -> impl Iterator<Item = &'a str> {
+    let hanging = request.identity.claims.values().chain(request.target.labels.values());
+    uses.texts.iter().chain(hanging).map(String::as_str)
+}
+
+/// What was not wholly understood may touch whatever a policy names, and more: forbids by name then apply, and lists
+/// of what may be touched do not.
+fn widened<'a>(mut names: BTreeSet<&'a str>, request: &'a Request<'_>, uses: &'a Uses) -> BTreeSet<&'a str> {
     if request.operation.reading != Reading::Exact {
         names.insert(ANYTHING);
-        names.extend(uses.texts.iter().map(String::as_str));
+        names.extend(comparable(request, uses));
     }
     names
 }
@@ -208,13 +218,13 @@ fn columns(request: &Request<'_>, uses: &Uses) -> BTreeSet<String> {
         let all = resource.columns.is_empty() || resource.columns.iter().any(|c| c == "*");
         if all && resource.access != Access::Execute {
             names.insert(format!("{relation}.*"));
-            let below = |text: &&String| text.strip_prefix(relation.as_str()).is_some_and(|rest| rest.starts_with('.'));
-            names.extend(uses.texts.iter().filter(below).cloned());
+            let below = |text: &&str| text.strip_prefix(relation.as_str()).is_some_and(|rest| rest.starts_with('.'));
+            names.extend(comparable(request, uses).filter(below).map(str::to_owned));
         }
     }
     if request.operation.reading != Reading::Exact {
         names.insert(ANYTHING.to_owned());
-        names.extend(uses.texts.iter().cloned());
+        names.extend(comparable(request, uses).map(str::to_owned));
     }
     names
 }

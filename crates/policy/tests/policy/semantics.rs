@@ -128,6 +128,13 @@ fn a_forbid_by_name_catches_what_may_be_meant() {
     assert!(!ok(&touch(Access::Write, "audit.log", &["id"])));
     let unread = Operation { reading: Reading::Opaque, ..touch(Access::Read, "other", &["id"]) };
     assert!(!ok(&unread), "what was not read may touch it");
+    let own = "@id(\"p\") permit (principal, action, resource);\n\
+         @id(\"t\") forbid (principal, action, resource) when { resource.hasTag(\"secret\") && context.columns.contains(resource.getTag(\"secret\")) };";
+    let (own, mut place) = (crate::common::set(own), target("lab", false));
+    place.labels.insert("secret".into(), "public.patient.ssn".into());
+    assert!(permits(&own, &ask(&who, &place, &touch(Access::Read, "public.patient", &["mrn"]))));
+    let all = touch(Access::Read, "public.patient", &["*"]);
+    assert!(!permits(&own, &ask(&who, &place, &all)), "a name that hangs on the target is a name, too");
 }
 
 #[test]
