@@ -5,8 +5,9 @@ use super::chains::Chains;
 use super::report::{FindingKind, Findings};
 use crate::Hash;
 use crate::note::Checkpoint;
-use crate::tree::TileSource;
+use crate::tree::{TileSource, WIDTH};
 use crate::wal::{Found, SegmentReader, origin_hash, segments, used_after, wal_dir};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::thread::sleep;
@@ -17,6 +18,7 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
 struct Frames<'a> {
+    dir: &'a Path,
     signed: u64,
     tiles: TileSource,
     next: Option<u64>,
@@ -38,15 +40,22 @@ pub(super) fn check(dir: &Path, checkpoint: &Checkpoint, chains: &mut Chains, fi
     };
     let tiles = TileSource::new(dir, checkpoint.size);
     let signed = checkpoint.size;
-    let mut frames = Frames { signed, tiles, next: None, last: None, unsigned: 0, chains, findings };
+    let mut frames = Frames { dir, signed, tiles, next: None, last: None, unsigned: 0, chains, findings };
+    let kept_from = all.first().map_or(0, |(first, _)| *first);
+    if kept_from > signed / WIDTH as u64 * WIDTH as u64 {
+        if !frames.moved_on() {
+            frames.wrong(Some(kept_from), "the segment before this entry is missing".to_owned());
+        }
+        return 0;
+    }
     let origin = origin_hash(&checkpoint.origin);
-    let count = all.len();
-    for (at, (first, path)) in all.into_iter().enumerate() {
-        if !frames.segment(first, &path, &origin, at + 1 == count) {
+    for (first, path) in all {
+        if !frames.segment(first, &path, &origin) {
             return frames.unsigned;
         }
     }
-    if let Some(next) = frames.next.filter(|next| *next < signed) {
+    let next = frames.next.unwrap_or_default();
+    if next < signed {
         frames.wrong(None, format!("it ends before entry {next}, though {signed} entries are signed"));
     }
     frames.unsigned
@@ -57,12 +66,19 @@ impl Frames<'_> {
         self.findings.add(FindingKind::WriteAhead, index, what);
     }
 
+    /// Whether a gateway has published a newer checkpoint since the walk began.
+    fn moved_on(&self) -> bool {
+        let note = fs::read_to_string(self.dir.join("checkpoint")).unwrap_or_default();
+        Checkpoint::peek(&note).is_ok_and(|checkpoint| checkpoint.size > self.signed)
+    }
+
     /// `false`: it is of no use to go on.
-    fn segment(&mut self, first: u64, path: &Path, origin: &Hash, newest: bool) -> bool {
+    fn segment(&mut self, first: u64, path: &Path, origin: &Hash) -> bool {
         let mut reader = match open(path, first, origin) {
             Ok(Some(reader)) => reader,
-            // Removed meanwhile by the gateway, because everything in it is in signed bundles.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !newest => return true,
+            // Removed meanwhile, because everything in it is in bundles that are signed by now. What comes after it
+            // can only be judged with those.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.moved_on() => return false,
             Ok(None) => {
                 self.wrong(None, format!("the header of {} is not that of a segment of this log", path.display()));
                 return false;
@@ -74,7 +90,7 @@ impl Frames<'_> {
         };
         let follows = self.next.is_none_or(|next| next == first);
         let known = self.last.is_none_or(|last| last == reader.header().previous);
-        if !follows || !known || (self.next.is_none() && first > self.signed) {
+        if !follows || !known {
             self.wrong(Some(first), format!("{} does not follow what is before it", path.display()));
             return false;
         }
@@ -98,6 +114,7 @@ impl Frames<'_> {
             };
             match rest {
                 Ok(0) => return true,
+                Err(e) if e.kind() == io::ErrorKind::NotFound && self.moved_on() => return false,
                 Ok(_) if tries < TRIES => {
                     tries += 1;
                     sleep(PAUSE);
