@@ -280,3 +280,62 @@ fn version(sources: &[Source]) -> String {
     }
     digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PolicySet, REMEMBERED};
+    use crate::{Known, Request, Source, TargetFacts};
+    use std::collections::{BTreeMap, BTreeSet};
+    use vestibule_core::{Assurance, ClassSet, Decision, Effect, Identity, IdentityKind, Operation, Timestamp};
+
+    fn identity(at: usize) -> Identity {
+        Identity {
+            issuer: "staff".into(),
+            subject: at.to_string(),
+            name: String::new(),
+            kind: IdentityKind::Person,
+            groups: BTreeSet::from([format!("g{}", at % 7)]),
+            assurance: Assurance::default(),
+            acting_for: Vec::new(),
+            claims: BTreeMap::new(),
+            token_id: at.to_string(),
+            only_target: None,
+            expires: Timestamp(i64::MAX),
+        }
+    }
+
+    fn permitted(set: &PolicySet, at: usize) -> bool {
+        let (identity, target) = (identity(at), TargetFacts { name: "clinic".into(), ..TargetFacts::default() });
+        let request = Request {
+            identity: &identity,
+            target: &target,
+            operation: &Operation::bare(Effect::Read, "SELECT"),
+            classes: ClassSet::EMPTY,
+            now: Timestamp(0),
+            source: None,
+            approved: false,
+        };
+        matches!(set.decide(&request), Decision::Permit(_))
+    }
+
+    /// More identities than are remembered, from several threads: what was forgotten comes out the same again.
+    #[test]
+    fn memory_is_bounded_and_forgetting_changes_nothing() {
+        let text = "@id(\"a\") permit (principal in Group::\"g3\", action, resource);".to_owned();
+        let set = PolicySet::from_sources(&[Source { file: "a.cedar".into(), text }], &Known::default()).unwrap();
+        std::thread::scope(|scope| {
+            for start in 0..3 {
+                let set = &set;
+                scope.spawn(move || {
+                    for at in (start..REMEMBERED * 2).step_by(2) {
+                        assert_eq!(permitted(set, at), at % 7 == 3, "{at}");
+                        assert!(set.memory().standings.len() <= REMEMBERED);
+                    }
+                });
+            }
+        });
+        // Everybody in a group without policies shares one slice.
+        assert!(set.memory().slices.len() <= 2);
+        assert!((0..14).all(|at| permitted(&set, at) == (at % 7 == 3)));
+    }
+}
