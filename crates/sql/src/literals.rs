@@ -1,0 +1,98 @@
+//! Where the constants and comments of a statement are, and which columns they meet.
+
+use crate::flow::{Columns, Flow};
+use pg_query::protobuf::Token;
+use std::ops::Range;
+use vestibule_core::Literal;
+
+#[derive(Debug, Clone, Default)]
+struct Constant {
+    span: Range<usize>,
+    columns: Columns,
+    /// It meets something that is not known: then nothing is known of it.
+    unknown: bool,
+    harmless: bool,
+}
+
+/// The constants of a whole text.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Literals {
+    constants: Vec<Constant>,
+    /// The constants could not be told apart: every statement is one literal.
+    whole: bool,
+}
+
+impl Literals {
+    /// Finds them. `plain_backslash`: whether a backslash in `'…'` is itself; the scanner knows no other way.
+    pub(crate) fn scan(text: &str, plain_backslash: bool) -> Self {
+        let whole = Self { constants: Vec::new(), whole: true };
+        if !plain_backslash && text.contains('\\') {
+            return whole;
+        }
+        let Ok(tokens) = pg_query::scan_tokens(text) else { return whole };
+        let mut constants = Vec::new();
+        for token in tokens {
+            let is_literal = matches!(
+                Token::try_from(token.token),
+                Ok(Token::Fconst
+                    | Token::Sconst
+                    | Token::Usconst
+                    | Token::Bconst
+                    | Token::Xconst
+                    | Token::Iconst
+                    | Token::SqlComment
+                    | Token::CComment)
+            );
+            if !is_literal {
+                continue;
+            }
+            match (usize::try_from(token.start), usize::try_from(token.end)) {
+                (Ok(start), Ok(end)) if text.get(start..end).is_some() => {
+                    constants.push(Constant { span: start..end, ..Constant::default() });
+                }
+                _ => return whole,
+            }
+        }
+        Self { constants, whole: false }
+    }
+
+    /// The constant at a location of the tree. A minus sign is part of the location, but not of the constant.
+    fn at(&mut self, location: i32) -> Option<&mut Constant> {
+        let location = usize::try_from(location).ok()?;
+        let at = self.constants.partition_point(|c| c.span.start < location);
+        self.constants.get_mut(at)
+    }
+
+    /// The constant there is compared with, or written to, this.
+    pub(crate) fn meets(&mut self, location: i32, flow: &Flow) {
+        if let Some(constant) = self.at(location) {
+            match flow {
+                Flow::Unknown => constant.unknown = true,
+                Flow::Column(column) => constant.columns.insert(column),
+                Flow::Derived(columns) => constant.columns.merge(columns),
+            }
+        }
+    }
+
+    /// The constant there can be no data, wherever it stands.
+    pub(crate) fn harmless(&mut self, location: i32) {
+        if let Some(constant) = self.at(location) {
+            constant.harmless = true;
+        }
+    }
+
+    /// Those inside a statement, relative to it.
+    pub(crate) fn within(&self, statement: &Range<usize>) -> Vec<Literal> {
+        if self.whole {
+            let span = 0..statement.end.saturating_sub(statement.start);
+            return vec![Literal { span, columns: std::sync::Arc::from([]), harmless: false }];
+        }
+        let inside = self.constants.iter().filter(|c| c.span.start >= statement.start && c.span.end <= statement.end);
+        let relative = inside.map(|c| Literal {
+            span: c.span.start - statement.start..c.span.end - statement.start,
+            columns: if c.unknown { std::sync::Arc::from([]) } else { c.columns.share() },
+            harmless: c.harmless,
+        });
+        relative.collect()
+    }
+}

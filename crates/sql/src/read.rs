@@ -1,0 +1,151 @@
+//! From text to statements.
+
+use crate::literals::Literals;
+use crate::names::Reader;
+use crate::utility::Told;
+use crate::{Output, ReadError, Scope, Script, SessionChange, Statement};
+use aws_lc_rs::digest;
+use pg_query::protobuf::RawStmt;
+use pg_query::{NodeEnum, ParserOptions};
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+use vestibule_core::{Effect, Operation, traits};
+
+/// The longest text that is read, in bytes.
+const MAX_BYTES: usize = 4 << 20;
+
+/// How deep brackets may nest before the parser, which is written in C, is given the text.
+const MAX_BRACKETS: usize = 1_000;
+
+/// Reads what a client wrote.
+///
+/// # Errors
+/// [`ReadError`] if it is no SQL that PostgreSQL's parser accepts, or is too long or nested too deeply to be read.
+pub fn read(text: &str, scope: &Scope<'_>) -> Result<Script, ReadError> {
+    if text.len() > MAX_BYTES || brackets(text) > MAX_BRACKETS {
+        return Err(ReadError::TooComplex);
+    }
+    let options = if scope.standard_strings {
+        ParserOptions::DEFAULT
+    } else {
+        ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS
+    };
+    let parsed = pg_query::parse(text, options).map_err(parse_error)?;
+    let literals = Literals::scan(text, scope.standard_strings);
+    let statements = parsed.protobuf.stmts.iter().map(|raw| one(text, raw, scope, &literals));
+    Ok(Script { statements: statements.collect::<Result<_, _>>()? })
+}
+
+fn parse_error(error: pg_query::Error) -> ReadError {
+    match error {
+        pg_query::Error::Decode(_) => ReadError::TooComplex,
+        pg_query::Error::Parse(message) if message.contains("stack depth") || message.contains("memory exhausted") => {
+            ReadError::TooComplex
+        }
+        pg_query::Error::Parse(message) => ReadError::Syntax { message, at: None },
+        pg_query::Error::Conversion(nul) => {
+            let at = Some(nul.nul_position());
+            ReadError::Syntax { message: "a statement holds no zero byte".to_owned(), at }
+        }
+        other => ReadError::Syntax { message: other.to_string(), at: None },
+    }
+}
+
+/// The deepest nesting of brackets, those inside strings and comments included: an upper bound.
+fn brackets(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn one(text: &str, raw: &RawStmt, scope: &Scope<'_>, literals: &Literals) -> Result<Statement, ReadError> {
+    let span = span(text, raw);
+    let node = raw.stmt.as_deref().and_then(|node| node.node.as_ref());
+    match node {
+        Some(NodeEnum::PrepareStmt(prepare)) => {
+            let inner = prepare.query.as_deref().and_then(|query| query.node.as_ref());
+            let inner = described(text, &span, inner, scope, literals)?;
+            let mut outer = inner.clone();
+            outer.operation.action = Cow::Borrowed("PREPARE");
+            outer.operation.effect = Effect::Open;
+            outer.operation.traits = {
+                let mut facts = vestibule_core::OpTraits::default();
+                facts.insert(traits::PREPARE_ONLY);
+                Arc::new(facts)
+            };
+            outer.operation.resources = Arc::from([]);
+            outer.output = Output::None;
+            outer.session = SessionChange::Prepare(prepare.name.clone(), Box::new(inner));
+            Ok(outer)
+        }
+        node => described(text, &span, node, scope, literals),
+    }
+}
+
+fn described(
+    text: &str,
+    span: &Range<usize>,
+    node: Option<&NodeEnum>,
+    scope: &Scope<'_>,
+    literals: &Literals,
+) -> Result<Statement, ReadError> {
+    let steps = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(300_000);
+    let mut reader = Reader::new(scope, literals.clone(), steps);
+    if scope.catalog.is_none() {
+        reader.facts.touched_unknown = true;
+    }
+    let told = match node {
+        Some(node) => reader.statement(node)?,
+        None => Told::new("EMPTY"),
+    };
+    let own = text.get(span.clone()).unwrap_or_default();
+    let operation = Operation {
+        effect: reader.facts.effect,
+        action: told.action,
+        resources: reader.facts.resources(),
+        text: Some(Arc::from(own)),
+        literals: Arc::from(reader.literals.within(span)),
+        reading: reader.facts.reading(),
+        traits: Arc::new(reader.facts.op_traits()),
+        shape: Some(shape(own, scope)),
+    };
+    Ok(Statement { span: span.clone(), operation, output: told.output, session: told.session, copy: told.copy })
+}
+
+/// The bytes of a statement, without the blanks around it.
+fn span(text: &str, raw: &RawStmt) -> Range<usize> {
+    let start = usize::try_from(raw.stmt_location).unwrap_or(0).min(text.len());
+    let length = usize::try_from(raw.stmt_len).unwrap_or(0);
+    let end = if length == 0 { text.len() } else { start.saturating_add(length).min(text.len()) };
+    let Some(own) = text.get(start..end) else { return 0..text.len() };
+    let before = own.len() - own.trim_start().len();
+    let kept = own.trim().len();
+    start + before..start + before + kept
+}
+
+/// Equal for equal texts that mean the same.
+fn shape(text: &str, scope: &Scope<'_>) -> [u8; 16] {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    let mut part = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(text.as_bytes());
+    part(&[u8::from(scope.standard_strings)]);
+    part(scope.catalog.map_or("", |catalog| catalog.digest()).as_bytes());
+    scope.search_path.iter().for_each(|schema| part(schema.as_bytes()));
+    let full = hash.finish();
+    let mut short = [0; 16];
+    short.iter_mut().zip(full.as_ref()).for_each(|(to, from)| *to = *from);
+    short
+}
