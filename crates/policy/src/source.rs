@@ -192,7 +192,11 @@ impl Cutter<'_> {
                 }
                 b'(' | b'[' | b'{' => measure.open(),
                 b')' | b']' | b'}' => measure.depth = measure.depth.saturating_sub(1),
-                b'&' | b'|' | b'=' | b'<' | b'>' | b'+' | b'-' | b'*' | b'!' | b'.' => measure.operators += 1,
+                b'&' | b'|' | b'=' | b'<' | b'>' | b'+' | b'-' | b'*' | b'!' | b'.' => {
+                    measure.operators += 1;
+                    // `&&`, `||`, `==` are one.
+                    self.at += usize::from(self.byte(self.at + 1) == Some(byte) && matches!(byte, b'&' | b'|' | b'='));
+                }
                 b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
                     measure.conditionals += usize::from(self.skip_word() == "if");
                     continue;

@@ -3,7 +3,7 @@
 use crate::common::{known, load, source};
 use std::fmt::Write as _;
 use vestibule_core::Capability;
-use vestibule_policy::{Known, PolicySet, Source};
+use vestibule_policy::{Known, PolicySet, Request, Source};
 
 #[rustfmt::skip]
 const CASES: &[(&str, &str)] = &[
@@ -84,7 +84,7 @@ fn said(problems: &[vestibule_core::Problem]) -> String {
 #[test]
 fn every_problem_says_where_what_and_how_to_mend_it() {
     let deep = format!("{}true{}", "(".repeat(40), ")".repeat(40));
-    let long = vec!["true"; 300].join(" && ");
+    let long = vec!["true"; 450].join(" && ");
     let wide = format!("[{}].containsAll(context.reads)", vec!["\"public.patient\""; 3_000].join(","));
     let mut out = String::new();
     for (name, text) in CASES {
@@ -111,6 +111,29 @@ fn what_is_right_is_accepted() {
         "@id(\"a\") @message(\"a;b \\\"c\\\" // d\") forbid (principal, action in [Action::\"change\"], resource); // end",
     ] {
         assert_eq!(load(text).err(), None, "{text}");
+    }
+}
+
+/// What is just within the limits is read, checked, decided and dropped on the small stack of a worker thread.
+#[test]
+fn the_largest_policies_fit_on_a_stack() {
+    let long = vec!["context.approved"; 190].join(" && ") + " || " + &["context.approved"; 10].join(" || ");
+    let deep = format!("{}context.approved{}", "(".repeat(30), ")".repeat(30));
+    let chosen = format!("{}context.approved{}", "if context.approved then (".repeat(15), ") else true".repeat(15));
+    let wide = format!("[{}].containsAll(context.reads)", vec!["\"public.t\""; 2_500].join(","));
+    let flat = vec!["true"; 395].join(" && ");
+    for condition in [long, flat, deep, chosen, wide] {
+        let text = format!("@id(\"a\") permit (principal, action, resource) when {{ {condition} }};");
+        let worker = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+            let set = load(&text).unwrap();
+            let (who, lab) = (crate::common::person(&[]), crate::common::target("lab", false));
+            let operation = crate::common::select(&["mrn"]);
+            let request = crate::common::ask(&who, &lab, &operation);
+            set.decide(&Request { approved: true, ..request })
+        });
+        let decision = worker.unwrap().join().unwrap();
+        let said = crate::common::said(&decision);
+        assert!(said.starts_with("permit") || said.contains("no policy permits"), "{said}");
     }
 }
 
