@@ -38,10 +38,6 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", "it does not stand as it would have to", detail)
     }
 
-    pub fn too_many(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many at once", detail)
-    }
-
     /// Ours. `detail` is for the log; the client is told only that something of ours failed.
     pub fn fault(what: &'static str, detail: impl std::fmt::Display) -> Self {
         tracing::error!(what, error = %detail, "the API could not answer");

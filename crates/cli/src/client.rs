@@ -48,11 +48,6 @@ impl Client {
         Self { token: Some(token.into()), ..self }
     }
 
-    /// The API's address.
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
     /// What a client has to know before it can log in.
     pub async fn discover(&self) -> Result<Discovery, Failure> {
         self.get("/.well-known/vestibule").await
@@ -86,12 +81,6 @@ impl Client {
     /// A value, asked for with a query.
     pub async fn query<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Failure> {
         self.read(self.send(Method::GET, path, query).await?).await
-    }
-
-    /// A text.
-    pub async fn text(&self, path: &str) -> Result<String, Failure> {
-        let answer = self.good(self.send(Method::GET, path, &()).await?).await?;
-        answer.text().await.map_err(|e| self.unreachable(&e))
     }
 
     /// An answer to be read piece by piece.

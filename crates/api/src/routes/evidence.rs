@@ -48,7 +48,14 @@ pub(crate) async fn export(
         let key = std::fs::read_to_string(layout.ledger_vkey()).map_err(|e| e.to_string())?;
         let key = VerifierKey::parse(key.trim()).map_err(|e| e.to_string())?;
         let out = folder.0.join("evidence");
-        vestibule_evidence::write(&layout.ledger(), &key, from..to, &out).map_err(|e| e.to_string())?;
+        let request = vestibule_evidence::Request {
+            ledger: layout.ledger(),
+            key,
+            recordings: Some(layout.recordings()),
+            period: from..to,
+            older: None,
+        };
+        vestibule_evidence::write(&request, &out).map_err(|e| e.to_string())?;
         Ok::<_, String>(folder)
     });
     let folder = written

@@ -87,7 +87,8 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self, first: ReplayLine, gateway: Arc<Gateway>, sid: String, follow: bool) {
-        if !self.send(vec![first]).await {
+        let tell = self.tell.clone();
+        if tell.send(stream::line(&first)).await.is_err() {
             return;
         }
         loop {
@@ -108,21 +109,16 @@ impl Reader {
             };
             match last {
                 Some(line) => {
-                    self.send(vec![line]).await;
+                    // A reader that went away has no use for the end.
+                    let _ = tell.send(stream::line(&line)).await;
                     return;
                 }
                 None => tokio::time::sleep(LOOK).await,
             }
-            if self.tell.is_closed() {
+            if tell.is_closed() {
                 return;
             }
         }
-    }
-
-    async fn send(&self, lines: Vec<ReplayLine>) -> bool {
-        let mut piece = Vec::new();
-        lines.iter().for_each(|line| push(&mut piece, line));
-        self.tell.send(Bytes::from(piece)).await.is_ok()
     }
 
     /// Reads what there is now. Blocks while the reader of the answer is slow.

@@ -34,21 +34,36 @@ fn verify(args: &Verify, globals: &Globals) -> Done {
     let mut options = VerifyOptions::new(key);
     if let Some(file) = &args.since {
         let text = read(file, "the older checkpoint")?;
-        options = options.since(Older::Checkpoint(text));
+        options = options.since(Older { from: file.display().to_string(), note: text });
     }
     let report = vestibule_ledger::verify(&args.dir, &options)
         .map_err(|e| Failure::new(Kind::NotFound, "the ledger cannot be read", e, "name the directory of a ledger"))?;
     if globals.json {
-        json(&report);
+        json(&as_json(&report));
     } else {
-        line(report.to_string());
+        line(report.to_string().trim_end());
     }
-    if report.is_sound() { Ok(()) } else { Err(unsound(&report)) }
+    if report.is_whole() { Ok(()) } else { Err(unsound(&report)) }
 }
 
 fn unsound(report: &Report) -> Failure {
     let what = format!("the ledger does NOT verify: {} findings", report.findings.len());
     Failure::new(Kind::NotInOrder, what, "", "keep this copy as evidence, and compare it with an older one")
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let sessions = &report.sessions;
+    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    serde_json::json!({
+        "origin": report.origin, "verified": report.is_whole(), "entries": report.entries, "unsigned": report.unsigned,
+        "size": report.checkpoint.as_ref().map(|c| c.size),
+        "root": report.checkpoint.as_ref().map(|c| vestibule_ledger::hex(&c.root)),
+        "sessions": {
+            "opened": sessions.opened, "closed": sessions.closed, "abandoned": sessions.abandoned, "open": sessions.open,
+        },
+        "extent_unknown": report.extent_unknown, "epochs": report.epochs, "crashes": report.crashes,
+        "findings": findings, "more": report.more,
+    })
 }
 
 /// A verifier key: the line itself, or a file that holds it.
@@ -75,7 +90,12 @@ fn checkpoint(args: &LedgerDir, globals: &Globals) -> Done {
 fn show(args: &Entry, globals: &Globals) -> Done {
     let dir = dir(&args.at, globals)?;
     let reader = reader(&dir)?;
-    let bytes = reader.entry(args.index).map_err(|e| Failure::new(Kind::NotFound, format!("entry {} cannot be read", args.index), e, ""))?;
+    let missing = |why: String| Failure::new(Kind::NotFound, format!("entry {} cannot be read", args.index), why, "");
+    let (_, bytes) = reader
+        .entries(args.index)
+        .next()
+        .ok_or_else(|| missing("there is no such entry".to_owned()))?
+        .map_err(|e| missing(e.to_string()))?;
     let text = String::from_utf8_lossy(&bytes);
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(value) if !globals.json => json(&value),
@@ -90,8 +110,8 @@ fn show(args: &Entry, globals: &Globals) -> Done {
 
 fn proof(args: &Entry, globals: &Globals) -> Done {
     let dir = dir(&args.at, globals)?;
-    let text = vestibule_ledger::tlog_proof(&dir, args.index)
+    let proof = vestibule_ledger::inclusion_proof(&dir, args.index)
         .map_err(|e| Failure::new(Kind::NotFound, format!("there is no proof for entry {}", args.index), e, ""))?;
-    line(text.trim_end());
+    line(proof.to_text().trim_end());
     Ok(())
 }
