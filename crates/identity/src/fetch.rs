@@ -91,6 +91,14 @@ impl Fetcher {
     }
 }
 
+/// Whether `pem` has certificates that a provider's chain can end in.
+///
+/// # Errors
+/// In words.
+pub fn check_ca(pem: &[u8]) -> Result<(), String> {
+    Fetcher::new(Roots::Only(pem)).map(drop).map_err(|e| e.0)
+}
+
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, SetupError> {
     let found = Certificate::from_pem_bundle(pem).map_err(|_| SetupError("the certificates cannot be read".into()))?;
     if found.is_empty() { Err(SetupError("there is no certificate in the file".into())) } else { Ok(found) }

@@ -23,6 +23,7 @@ mod prover;
 
 pub use config::{IssuerConfig, check_jwks};
 pub use error::{ProofError, ProofKind, SetupError};
+pub use fetch::check_ca;
 pub use jose::Algorithm;
 pub use login::{CodeAnswer, CodeLogin, DeviceLogin, LoginClient, LoginError, LoginTokens, Loopback};
 pub use own::TokenKeys;
