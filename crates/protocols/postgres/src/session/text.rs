@@ -1,0 +1,295 @@
+//! Statement texts and what they say, read once a scope.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use vestibule_core::{Effect, Literal, OpTraits, Operation, Reading, traits};
+use vestibule_sql::{Catalog, Output, ReadError, Scope, SessionChange, Statement};
+
+use super::rows::Planned;
+
+/// Most texts kept, and most bytes of them.
+const MOST_TEXTS: usize = 2_048;
+const MOST_BYTES: usize = 8 << 20;
+/// A longer text is read each time.
+const LONGEST: usize = 256 << 10;
+
+/// One statement and what is remembered of it.
+#[derive(Debug)]
+pub(super) struct Meant {
+    pub statement: Statement,
+    /// What `PREPARE` prepares.
+    pub inner: Option<Arc<Meant>>,
+    /// The last plan of its rows.
+    pub planned: Mutex<Option<Planned>>,
+    /// Why it could not be read.
+    pub unread: Option<ReadError>,
+}
+
+impl Meant {
+    fn new(statement: Statement) -> Arc<Self> {
+        let inner = match &statement.session {
+            SessionChange::Prepare(_, inner) => Some(Self::new((**inner).clone())),
+            _ => None,
+        };
+        Arc::new(Self { statement, inner, planned: Mutex::new(None), unread: None })
+    }
+
+    /// A text without a statement, prepared.
+    pub fn nothing() -> Arc<Self> {
+        let operation = Operation::bare(Effect::Open, "");
+        Self::new(Statement { span: 0..0, operation, output: Output::None, session: SessionChange::None, copy: None })
+    }
+
+    /// Whether it is such a text: there is nothing to ask.
+    pub fn is_nothing(&self) -> bool {
+        self.statement.operation.action.is_empty()
+    }
+
+    /// A text of which nothing is known.
+    pub fn opaque(text: &[u8]) -> Arc<Self> {
+        Self::unread(&String::from_utf8_lossy(text), None)
+    }
+
+    fn unread(text: &str, why: Option<ReadError>) -> Arc<Self> {
+        let mut known = OpTraits::default();
+        known.insert(traits::DYNAMIC_CODE);
+        let operation = Operation {
+            effect: Effect::Execute,
+            action: "STATEMENT".into(),
+            resources: Arc::from([]),
+            text: Some(Arc::from(text)),
+            literals: Arc::from([Literal { span: 0..text.len(), columns: Arc::from([]), harmless: false }]),
+            reading: Reading::Opaque,
+            traits: Arc::new(known),
+            shape: None,
+        };
+        let statement = Statement {
+            span: 0..text.len(),
+            operation,
+            output: Output::Unknown,
+            session: SessionChange::Role,
+            copy: None,
+        };
+        Arc::new(Self { statement, inner: None, planned: Mutex::new(None), unread: why })
+    }
+}
+
+/// What one text says.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub bytes: Box<[u8]>,
+    pub meant: Vec<Arc<Meant>>,
+}
+
+/// The texts read so far, by scope.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    known: HashMap<u32, HashMap<Box<[u8]>, Arc<Said>>>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Texts {
+    /// What `text` says in `scope`, whose number is `key`. `readable`: the client's encoding is one whose bytes mean
+    /// what they seem to.
+    pub fn read(&mut self, key: u32, text: &[u8], scope: &Scope<'_>, readable: bool) -> Arc<Said> {
+        if let Some(said) = self.known.get(&key).and_then(|texts| texts.get(text)) {
+            return Arc::clone(said);
+        }
+        let said = Arc::new(Said { bytes: text.into(), meant: meant(text, scope, readable) });
+        if text.len() <= LONGEST {
+            self.keep(key, &said);
+        }
+        said
+    }
+
+    fn keep(&mut self, key: u32, said: &Arc<Said>) {
+        if self.count >= MOST_TEXTS || self.bytes >= MOST_BYTES {
+            *self = Self::default();
+        }
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(said.bytes.len());
+        self.known.entry(key).or_default().insert(said.bytes.clone(), Arc::clone(said));
+    }
+}
+
+fn meant(text: &[u8], scope: &Scope<'_>, readable: bool) -> Vec<Arc<Meant>> {
+    match std::str::from_utf8(text) {
+        Ok(text) if readable || text.is_ascii() => match vestibule_sql::read(text, scope) {
+            Ok(script) => script.statements.into_iter().map(Meant::new).collect(),
+            Err(why) => vec![Meant::unread(text, Some(why))],
+        },
+        _ => vec![Meant::opaque(text)],
+    }
+}
+
+/// What names mean to the server at the moment, as far as it has been told.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The effective search path; `None`: it must be asked.
+    pub path: Option<Vec<String>>,
+    pub standard_strings: bool,
+    /// Whether the client's encoding lets no byte of a character look like a quote or backslash.
+    pub readable: bool,
+    /// Whether the settings changed in the transaction under way, so that its end changes them back.
+    pub touched: bool,
+    /// Whether temporary relations may hide others, so that only what the server itself says of a column counts.
+    pub shadowed: bool,
+    numbers: HashMap<(u64, Option<Vec<String>>, bool, bool), u32>,
+    number: Option<u32>,
+    next: u32,
+}
+
+/// Encodings in which a byte below 128 can be the second of a character: a quote or backslash may not be one.
+const TREACHEROUS: [&str; 8] = ["SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "MULE_INTERNAL"];
+
+impl Names {
+    pub fn new(path: Option<Vec<String>>) -> Self {
+        Self {
+            path,
+            standard_strings: true,
+            readable: true,
+            touched: false,
+            shadowed: false,
+            numbers: HashMap::new(),
+            number: None,
+            next: 0,
+        }
+    }
+
+    /// The target said what a parameter is.
+    pub fn parameter(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"standard_conforming_strings" => self.standard_strings = value == b"on",
+            b"client_encoding" => {
+                self.readable = !TREACHEROUS.iter().any(|bad| value.eq_ignore_ascii_case(bad.as_bytes()));
+            }
+            b"search_path" => self.path = None,
+            _ => return,
+        }
+        self.number = None;
+    }
+
+    /// The path is not known any more.
+    pub fn doubt(&mut self) {
+        self.path = None;
+        self.number = None;
+    }
+
+    /// The path as the server says it.
+    pub fn learn(&mut self, path: Vec<String>) {
+        self.path = Some(path);
+        self.number = None;
+    }
+
+    /// The catalog changed.
+    pub const fn renumber(&mut self) {
+        self.number = None;
+    }
+
+    /// A number that is equal for equal scopes.
+    pub fn number(&mut self, catalog_version: u64) -> u32 {
+        if let Some(number) = self.number {
+            return number;
+        }
+        if self.numbers.len() > 256 {
+            // Numbers are never reused, so texts read under forgotten ones are only read again.
+            self.numbers.clear();
+        }
+        let key = (catalog_version, self.path.clone(), self.standard_strings, self.readable);
+        let next = &mut self.next;
+        let number = *self.numbers.entry(key).or_insert_with(|| {
+            *next = next.wrapping_add(1);
+            *next
+        });
+        self.number = Some(number);
+        number
+    }
+
+    /// The scope to read in.
+    pub fn scope<'a>(&'a self, catalog: Option<&'a Catalog>) -> Scope<'a> {
+        Scope {
+            catalog,
+            search_path: self.path.as_deref().unwrap_or_default(),
+            standard_strings: self.standard_strings,
+        }
+    }
+}
+
+/// Reads the text form of `name[]`: `{public,"My Schema"}`.
+pub(super) fn array(text: &str) -> Option<Vec<String>> {
+    let inside = text.strip_prefix('{')?.strip_suffix('}')?;
+    list(inside, '\\')
+}
+
+/// Reads a `search_path` setting: `"$user", public`.
+pub(super) fn path_setting(text: &str, user: &str) -> Option<Vec<String>> {
+    let names = list(text, '"')?;
+    Some(names.into_iter().map(|name| if name == "$user" { user.to_owned() } else { name }).collect())
+}
+
+/// Names with commas between them, some in double quotes inside which `escape` protects the next character.
+fn list(text: &str, escape: char) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut rest = text.chars().peekable();
+    loop {
+        while rest.next_if(|c| c.is_whitespace()).is_some() {}
+        let mut name = String::new();
+        match rest.peek() {
+            None if names.is_empty() => return Some(names),
+            None => return None,
+            Some('"') => {
+                rest.next();
+                loop {
+                    match rest.next()? {
+                        c if c == escape && (escape != '"' || rest.peek() == Some(&'"')) => name.push(rest.next()?),
+                        '"' => break,
+                        c => name.push(c),
+                    }
+                }
+            }
+            Some(_) => {
+                while let Some(c) = rest.next_if(|c| *c != ',' && !c.is_whitespace()) {
+                    name.push(c);
+                }
+            }
+        }
+        names.push(name);
+        while rest.next_if(|c| c.is_whitespace()).is_some() {}
+        match rest.next() {
+            None => return Some(names),
+            Some(',') => {}
+            Some(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, array, path_setting};
+
+    #[test]
+    fn paths_are_read_as_the_server_writes_them() {
+        assert_eq!(array("{}"), Some(vec![]));
+        assert_eq!(array(r#"{public,"My \"odd\" one, really",b}"#).unwrap(), ["public", "My \"odd\" one, really", "b"]);
+        assert_eq!(array("public"), None);
+        assert_eq!(path_setting(r#""$user", public"#, "app").unwrap(), ["app", "public"]);
+        assert_eq!(path_setting(r#""a""b", c"#, "app").unwrap(), ["a\"b", "c"]);
+        assert_eq!(path_setting("", "app"), Some(vec![]));
+        assert_eq!(path_setting("a b", "app"), None);
+    }
+
+    #[test]
+    fn equal_scopes_have_equal_numbers() {
+        let mut names = Names::new(Some(vec!["public".into()]));
+        let first = names.number(1);
+        names.learn(vec!["other".into()]);
+        assert_ne!(names.number(1), first);
+        names.learn(vec!["public".into()]);
+        assert_eq!(names.number(1), first);
+        names.renumber();
+        assert_ne!(names.number(2), first);
+        names.parameter(b"client_encoding", b"SJIS");
+        assert!(!names.readable);
+    }
+}
