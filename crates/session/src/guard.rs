@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use vestibule_approval::{NewRequest, Outcome, Ticket};
 use vestibule_core::{
-    ClassSet, Decision, Denial, Hold, Mask, Obligations, OpId, Operation, Reading, Refusal, RefusalKind, Terms,
+    ClassSet, Decision, Denial, Hold, Mask, Obligations, OpId, Operation, Reading, Refusal, RefusalKind, Terms, traits,
 };
 use vestibule_ledger::Receipt;
 use vestibule_policy::Request;
@@ -144,7 +144,11 @@ impl Guard {
             source: Some(self.facts.source),
             approved,
         };
-        let decision = self.rules.policy.decide(&request);
+        let decision = match self.rules.policy.decide(&request) {
+            // Nothing runs yet: the hold comes when it does.
+            Decision::Hold(hold) if operation.traits.has(traits::PREPARE_ONLY) => Decision::Permit(hold.obligations),
+            decision => decision,
+        };
         let terms = match &decision {
             Decision::Permit(obligations) => Some(self.terms(operation, classes, obligations)),
             Decision::Hold(_) | Decision::Deny(_) => None,

@@ -354,6 +354,10 @@ impl Wires {
             Wake::Read(side) => {
                 self.last_traffic = Instant::now();
                 self.feed(side).await?;
+                if side == Side::Target {
+                    // The interpreter may have left the client's bytes until it had this answer.
+                    self.feed(Side::Client).await?;
+                }
             }
             Wake::Lost(Side::Client, _) => return Err(End::Client("the connection to the client was lost")),
             Wake::Lost(Side::Target, error) => return Err(End::Target(error.to_string())),
