@@ -23,5 +23,5 @@ mod summary;
 mod tables;
 
 pub use error::EvidenceError;
-pub use pack::{Pack, PackFile, Request, write};
+pub use pack::{Pack, PackFile, Request, make, write};
 pub use summary::{Counts, RecordingState};

@@ -71,12 +71,20 @@ pub(crate) struct Told<'a> {
     pub whole: bool,
 }
 
+/// [`make`] without recordings and without an older checkpoint.
+///
+/// # Errors
+/// As [`make`].
+pub fn write(ledger: &Path, key: &VerifierKey, period: Range<Timestamp>, out: &Path) -> Result<Pack, EvidenceError> {
+    make(&Request { ledger: ledger.to_path_buf(), key: key.clone(), recordings: None, period, older: None }, out)
+}
+
 /// Makes a pack in the new directory `out`. Blocks; takes as long as a full verification of the ledger.
 ///
 /// # Errors
 /// `out` exists, or something cannot be read or written. A ledger that does not verify is no error: the pack says so,
 /// and [`Pack::whole`] is false.
-pub fn write(request: &Request, out: &Path) -> Result<Pack, EvidenceError> {
+pub fn make(request: &Request, out: &Path) -> Result<Pack, EvidenceError> {
     if request.period.start >= request.period.end {
         return Err(EvidenceError::Period);
     }
