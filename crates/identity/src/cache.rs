@@ -69,3 +69,40 @@ impl Generations {
         self.young.insert(key, verified);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cache, GENERATION};
+    use crate::own::Verified;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+    use vestibule_core::{Assurance, Identity, IdentityKind, Timestamp};
+
+    #[test]
+    fn is_bounded_and_keeps_what_is_used() {
+        let identity = Identity {
+            issuer: "staff".into(),
+            subject: "s".into(),
+            name: "n".into(),
+            kind: IdentityKind::Person,
+            groups: BTreeSet::new(),
+            assurance: Assurance::default(),
+            acting_for: Vec::new(),
+            claims: BTreeMap::new(),
+            token_id: "t".into(),
+            only_target: None,
+            expires: Timestamp(0),
+        };
+        let (cache, verified) = (Cache::default(), Arc::new(Verified { identity, from: Vec::new() }));
+        let used = Cache::key("used");
+        cache.put(used, &verified);
+        for n in 0..3 * GENERATION {
+            cache.put(Cache::key(&n.to_string()), &verified);
+            assert!(cache.get(&used).is_some(), "lost after {n}");
+            assert!(cache.len() <= 2 * GENERATION + 1);
+        }
+        assert!(cache.get(&Cache::key("0")).is_none());
+        cache.clear();
+        assert_eq!(cache.len(), 0);
+    }
+}

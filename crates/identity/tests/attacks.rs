@@ -25,7 +25,8 @@ struct Keys {
 }
 
 fn keys() -> (Keys, Bench) {
-    let k = Keys { es: Signer::p256("es"), p384: Signer::p384("p384"), ed: Signer::ed25519("ed"), ci: Signer::p256("ci") };
+    let k =
+        Keys { es: Signer::p256("es"), p384: Signer::p384("p384"), ed: Signer::ed25519("ed"), ci: Signer::p256("ci") };
     let staff = [RSA.jwk("sig"), k.es.jwk("sig"), k.p384.jwk("sig"), k.ed.jwk("sig")];
     let mut svid = k.ci.jwk("jwt-svid");
     svid["kid"] = json!("svid");
@@ -100,8 +101,16 @@ async fn forged_headers() {
         ("another's signature", Signer::p256("es").sign("ES256", &claims()), ProofKind::Signature),
         ("alg twice", k.es.sign_text(r#"{"alg":"ES256","alg":"none","kid":"es"}"#, &body), ProofKind::Malformed),
         ("logout token", k.es.sign_text(r#"{"alg":"ES256","kid":"es","typ":"logout+jwt"}"#, &body), ProofKind::Claims),
-        ("posing as ours", k.es.sign_text(r#"{"alg":"ES256","kid":"es","typ":"vst+jwt"}"#, &body), ProofKind::Algorithm),
-        ("posing as ours, EdDSA", k.ed.sign_text(r#"{"alg":"EdDSA","kid":"ed","typ":"vst+jwt"}"#, &body), ProofKind::Key),
+        (
+            "posing as ours",
+            k.es.sign_text(r#"{"alg":"ES256","kid":"es","typ":"vst+jwt"}"#, &body),
+            ProofKind::Algorithm,
+        ),
+        (
+            "posing as ours, EdDSA",
+            k.ed.sign_text(r#"{"alg":"EdDSA","kid":"ed","typ":"vst+jwt"}"#, &body),
+            ProofKind::Key,
+        ),
         ("huge", k.es.sign("ES256", &with(claims(), "x", json!("y".repeat(20_000)))), ProofKind::Malformed),
         ("empty", String::new(), ProofKind::Malformed),
         ("a password", "hunter2".into(), ProofKind::Malformed),
@@ -148,10 +157,18 @@ async fn wrong_claims() {
         ("sub that turns around", set("sub", json!("a\u{202e}b")), ProofKind::Claims),
         ("groups as number", set("groups", json!(7)), ProofKind::Claims),
         ("number among groups", set("groups", json!(["care", 7])), ProofKind::Claims),
-        ("groups left out", with(without(claims(), "groups"), "_claim_names", json!({"groups": "src1"})), ProofKind::Claims),
+        (
+            "groups left out",
+            with(without(claims(), "groups"), "_claim_names", json!({"groups": "src1"})),
+            ProofKind::Claims,
+        ),
         ("bound to a key", set("cnf", json!({"jkt": "x"})), ProofKind::Claims),
         ("a logout token", set("events", json!({})), ProofKind::Claims),
-        ("actor of another issuer", set("act", json!({"iss": "https://evil.example", "sub": "bot"})), ProofKind::Claims),
+        (
+            "actor of another issuer",
+            set("act", json!({"iss": "https://evil.example", "sub": "bot"})),
+            ProofKind::Claims,
+        ),
         ("actor without name", set("act", json!({})), ProofKind::Claims),
     ];
     for (title, claims, kind) in cases {
@@ -181,7 +198,8 @@ async fn what_is_allowed_is_allowed() {
     ] {
         bench.prover.prove(&token, Some("clinic"), NOW).await.unwrap();
     }
-    let unverified = with(with(claims(), "email_verified", json!(false)), "preferred_username", json!("mallory\u{202e}"));
+    let unverified =
+        with(with(claims(), "email_verified", json!(false)), "preferred_username", json!("mallory\u{202e}"));
     let identity = bench.prover.prove(&k.es.sign("ES256", &unverified), None, NOW).await.unwrap();
     assert_eq!(identity.name, "mallory");
 }
@@ -203,9 +221,11 @@ async fn workloads_of_all_shapes() {
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         k.sign("ES256", &claims)
     };
-    let github = extended(json!({"sub": "repo:clinic/etl:ref:refs/heads/main", "repository": "clinic/etl", "jti": "a-b",
+    let github =
+        extended(json!({"sub": "repo:clinic/etl:ref:refs/heads/main", "repository": "clinic/etl", "jti": "a-b",
         "workflow": "nightly", "ref": "refs/heads/main", "runner_environment": "github-hosted"}));
-    let gitlab = extended(json!({"sub": "project_path:clinic/etl:ref_type:branch:ref:main", "project_path": "clinic/etl",
+    let gitlab =
+        extended(json!({"sub": "project_path:clinic/etl:ref_type:branch:ref:main", "project_path": "clinic/etl",
         "user_email": "dev@clinic.example", "ref_protected": "true"}));
     let kubernetes = extended(json!({"aud": ["vestibule"], "sub": "system:serviceaccount:etl:loader",
         "kubernetes.io": {"namespace": "etl", "groups": ["loaders"], "serviceaccount": {"name": "loader", "uid": "u"}}}));

@@ -108,10 +108,8 @@ impl Server {
         let loopback = Loopback::bind().await.unwrap();
         let login = client.begin_code(&loopback).unwrap();
         let url = login.url.clone();
-        let (page, answer) = tokio::join!(
-            self.browser(&url, "correct horse"),
-            loopback.answer(&login, Duration::from_secs(30))
-        );
+        let (page, answer) =
+            tokio::join!(self.browser(&url, "correct horse"), loopback.answer(&login, Duration::from_secs(30)));
         assert!(page.status.success(), "{page:?}");
         client.finish_code(login, answer.unwrap(), now()).await.unwrap()
     }
@@ -152,18 +150,16 @@ async fn a_person_logs_in_by_browser_and_stays_logged_in() {
     let client = server.client().await;
     let fresh = client.refresh(tokens.refresh_token.as_ref().expect("no refresh token"), now()).await.unwrap();
     assert_eq!(prover.prove(&fresh.id_token, None, now()).await.unwrap().id(), "staff|alice");
-    assert!(matches!(client.refresh("made up", now()).await, Err(LoginError::Refused(word)) if word == "invalid_grant"));
+    assert!(
+        matches!(client.refresh("made up", now()).await, Err(LoginError::Refused(word)) if word == "invalid_grant")
+    );
 
     // The answer to one login is none to another.
     let (one, other) = (Loopback::bind().await.unwrap(), Loopback::bind().await.unwrap());
     let (first, second) = (client.begin_code(&one).unwrap(), client.begin_code(&other).unwrap());
     let url = first.url.clone();
-    let (_, answer) =
-        tokio::join!(server.browser(&url, "correct horse"), one.answer(&first, Duration::from_secs(30)));
-    assert_eq!(
-        client.finish_code(second, answer.unwrap(), now()).await.unwrap_err(),
-        LoginError::Mismatch("state")
-    );
+    let (_, answer) = tokio::join!(server.browser(&url, "correct horse"), one.answer(&first, Duration::from_secs(30)));
+    assert_eq!(client.finish_code(second, answer.unwrap(), now()).await.unwrap_err(), LoginError::Mismatch("state"));
     // Whoever cannot log in does not come back.
     let third = client.begin_code(&other).unwrap();
     assert!(!server.browser(&third.url, "wrong").await.status.success());

@@ -102,3 +102,37 @@ fn page(status: &str, words: &str) -> String {
         body.len()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CodeAnswer, Loopback};
+
+    #[tokio::test]
+    async fn only_a_request_for_us_by_name_is_an_answer() {
+        let here = Loopback::bind().await.unwrap();
+        let head = |line: &str, host: &str| format!("{line}\r\nHost: {host}\r\n\r\n");
+        let own = format!("127.0.0.1:{}", here.port);
+        let good = "GET /callback?code=c&state=s HTTP/1.1";
+        assert!(here.read(&head(good, &own)).is_some());
+        assert!(here.read(&head(good, "evil.example")).is_none());
+        assert!(here.read(&format!("{good}\r\nHost: {own}\r\nHost: evil.example\r\n\r\n")).is_none());
+        assert!(here.read(&format!("{good}\r\n\r\n")).is_none());
+        for line in
+            ["POST /callback?code=c&state=s HTTP/1.1", "GET /?code=c&state=s HTTP/1.1", "GET /callback HTTP/1.1"]
+        {
+            assert!(here.read(&head(line, &own)).is_none(), "{line}");
+        }
+        for query in [
+            "code=c",
+            "state=s",
+            "code=c&code=d&state=s",
+            "code=c&state=s&state=t",
+            "code=&state=s",
+            "code=c&error=e&state=s",
+        ] {
+            assert!(CodeAnswer::parse(query).is_none(), "{query}");
+        }
+        let refused = CodeAnswer::parse("error=access_denied%1b[31m&state=s").unwrap();
+        assert_eq!(refused.code.unwrap_err(), "access_deniedm");
+    }
+}

@@ -89,3 +89,43 @@ impl LoginClient {
         Ok(LoginTokens { id_token, refresh_token: answer.refresh_token, expires: Timestamp::from_seconds(expires) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TokenResponse;
+    use crate::fetch::{Fetcher, Roots};
+    use crate::jose::encode;
+    use crate::login::{LoginClient, LoginError};
+    use serde_json::{Value, json};
+    use vestibule_core::Timestamp;
+    use zeroize::Zeroizing;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_795_535_742);
+
+    fn client() -> LoginClient {
+        let metadata = serde_json::from_value(json!({"issuer": "https://idp.example"})).unwrap();
+        let fetcher = Fetcher::new(Roots::System).unwrap();
+        LoginClient { fetcher, metadata, client_id: "cli".into(), scope: "openid".into() }
+    }
+
+    fn accepted(change: impl FnOnce(&mut Value)) -> Result<(), LoginError> {
+        let mut claims =
+            json!({"iss": "https://idp.example", "aud": "cli", "nonce": "n-1", "exp": NOW.seconds() + 60, "sub": "s"});
+        change(&mut claims);
+        let token = format!("{}.{}.{}", encode(r#"{"alg":"RS256"}"#), encode(claims.to_string()), encode("signature"));
+        let answer = TokenResponse { id_token: Some(Zeroizing::new(token)), refresh_token: None };
+        client().accept(answer, Some("n-1"), NOW).map(drop)
+    }
+
+    #[test]
+    fn an_id_token_of_another_login_is_refused() {
+        assert_eq!(accepted(|_| {}), Ok(()));
+        assert_eq!(accepted(|c| c["nonce"] = json!("n-0")), Err(LoginError::Mismatch("nonce")), "replayed");
+        assert_eq!(accepted(|c| c["nonce"] = json!(null)), Err(LoginError::Mismatch("nonce")));
+        assert_eq!(accepted(|c| c["iss"] = json!("https://idp.example/")), Err(LoginError::Mismatch("issuer")));
+        assert_eq!(accepted(|c| c["aud"] = json!(["other"])), Err(LoginError::Mismatch("audience")));
+        assert_eq!(accepted(|c| c["azp"] = json!("other")), Err(LoginError::Mismatch("audience")));
+        assert_eq!(accepted(|c| c["exp"] = json!(NOW.seconds() - 60)), Err(LoginError::Mismatch("expiry")));
+        assert_eq!(accepted(|c| c["exp"] = json!("never")), Err(LoginError::Mismatch("expiry")));
+    }
+}

@@ -40,8 +40,9 @@ pub struct Signer {
 }
 
 /// Made once: RSA keys take their time.
-pub static RSA: LazyLock<Signer> = LazyLock::new(|| {
-    Signer { kid: "rsa-1".into(), key: Private::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()) }
+pub static RSA: LazyLock<Signer> = LazyLock::new(|| Signer {
+    kid: "rsa-1".into(),
+    key: Private::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
 });
 
 impl Signer {
