@@ -82,6 +82,12 @@ def with_bearer(lib, token, work):
         lib.PQsetAuthDataHook(HOOK())
 
 
+def bearer_words():
+    """libpq says to nobody that it has an issuer configured, and takes no other way to log in then: `options` says it."""
+    issuer = os.environ.get("ISSUER", "https://vestibule.invalid")
+    return {"oauth_issuer": issuer, "oauth_client_id": "libpq", "require_auth": "oauth", "options": f"-c vestibule.oauth={issuer}"}
+
+
 @scenario
 def a_password_over_tls():
     lib = load()
@@ -115,7 +121,7 @@ def protocol_3_2_is_asked_for():
 @scenario_if(GATEWAY)
 def a_bearer_token():
     lib = load()
-    how = {"oauth_issuer": os.environ.get("ISSUER", "https://vestibule.invalid"), "oauth_client_id": "libpq", "require_auth": "oauth"}
+    how = bearer_words()
 
     def work():
         db = connect(lib, **how)
@@ -130,7 +136,7 @@ def a_bearer_token():
 @scenario_if(GATEWAY)
 def a_wrong_bearer_token_is_refused():
     lib = load()
-    how = {"oauth_issuer": os.environ.get("ISSUER", "https://vestibule.invalid"), "oauth_client_id": "libpq", "require_auth": "oauth"}
+    how = bearer_words()
     try:
         with_bearer(lib, b"bm90LmEudG9rZW4", lambda: connect(lib, **how))
     except ConnectionError as error:

@@ -1,6 +1,5 @@
 //! Rows of answers, put together.
 
-use super::Structure;
 use super::questions::Topic;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,8 +11,6 @@ const MOST_STEPS: usize = 64;
 /// What was read so far.
 #[derive(Default)]
 pub(super) struct Collected {
-    server: Option<(u32, String, String)>,
-    search_path: Vec<String>,
     relations: Vec<Relation>,
     by_oid: HashMap<u32, usize>,
     domains: HashMap<u32, u32>,
@@ -28,10 +25,6 @@ impl Collected {
     pub(super) fn take(&mut self, topic: Topic, row: &[Option<&str>]) -> Option<()> {
         match (topic, row) {
             (Topic::Nothing, _) => {}
-            (Topic::Server, [Some(version), Some(user), Some(database)]) => {
-                self.server = Some((version.parse().ok()?, (*user).to_owned(), (*database).to_owned()));
-            }
-            (Topic::Path, [Some(schema)]) => self.search_path.push((*schema).to_owned()),
             (Topic::Relations, [Some(oid), Some(schema), Some(name), Some(kind), Some(runs_code)]) => {
                 let relation = Relation {
                     oid: oid.parse().ok()?,
@@ -79,8 +72,17 @@ impl Collected {
     }
 
     fn function(&mut self, row: &[Option<&str>]) -> Option<Function> {
-        let [Some(schema), Some(name), Some(kind), Some(volatility), Some(language), Some(definer), Some(set), extension, body] =
-            row
+        let [
+            Some(schema),
+            Some(name),
+            Some(kind),
+            Some(volatility),
+            Some(language),
+            Some(definer),
+            Some(set),
+            extension,
+            body,
+        ] = row
         else {
             return None;
         };
@@ -134,11 +136,9 @@ impl Collected {
         kind
     }
 
-    pub(super) fn finish(mut self) -> Option<Structure> {
-        let (server_version, user, database) = self.server.take()?;
+    pub(super) fn finish(mut self) -> Catalog {
         self.raise();
-        let catalog = Catalog::with_operators(self.relations, self.functions, self.operators);
-        Some(Structure { catalog, search_path: self.search_path, user, database, server_version })
+        Catalog::with_operators(self.relations, self.functions, self.operators)
     }
 
     /// Who writes to a parent writes to its children: their code runs, too.

@@ -4,15 +4,13 @@
 //! Left out on purpose: TOAST tables and other sessions' temporary tables. What is not in a catalog is unknown, and what
 //! is unknown is masked.
 //!
-//! Not here: how statements are read by it (`vestibule-sql`), when it is read (the gateway).
+//! What is found is a [`vestibule_sql::Catalog`]. Not here: the search path, which is a session's own and is asked there;
+//! how statements are read by it (`vestibule-sql`); when it is read (the gateway).
 
 mod collect;
 mod questions;
-mod structure;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use structure::Structure;
 
 use crate::handshake::{self, Fields, Framed};
 use collect::Collected;
@@ -90,10 +88,9 @@ impl Crawl for Reader {
                         return Err(refuse("the target's catalog is too large"));
                     }
                     if self.message(tag, body)? {
-                        let structure = std::mem::take(&mut self.collected).finish();
-                        let structure = structure.ok_or_else(|| refuse("the target did not say what it is"))?;
-                        let digest = structure.digest();
-                        return Ok((consumed, Some((Arc::new(structure), digest))));
+                        let catalog = std::mem::take(&mut self.collected).finish();
+                        let digest = catalog.digest().to_owned();
+                        return Ok((consumed, Some((Arc::new(catalog), digest))));
                     }
                 }
             }

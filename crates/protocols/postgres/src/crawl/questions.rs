@@ -4,8 +4,6 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
     Nothing,
-    Server,
-    Path,
     Relations,
     Domains,
     Columns,
@@ -20,8 +18,6 @@ impl Topic {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "consent",
-            Self::Server => "version",
-            Self::Path => "search path",
             Self::Relations => "relations",
             Self::Domains => "domains",
             Self::Columns => "columns",
@@ -51,17 +47,8 @@ macro_rules! relations {
 }
 
 /// The questions, in the order they are sent.
-pub(super) const QUESTIONS: [(&str, Topic); 12] = [
+pub(super) const QUESTIONS: [(&str, Topic); 10] = [
     ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", Topic::Nothing),
-    (
-        "SELECT pg_catalog.current_setting('server_version_num'), current_user, pg_catalog.current_database()",
-        Topic::Server,
-    ),
-    (
-        "SELECT schema FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS path(schema, place) \
-         ORDER BY place",
-        Topic::Path,
-    ),
     // From here on the server spells every name of a view's query with its schema.
     ("SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)", Topic::Nothing),
     (

@@ -44,7 +44,9 @@ impl Bearer {
             }
             Some(issuer) => {
                 let base = issuer.strip_suffix('/').unwrap_or(issuer);
-                format!(r#"{{"status":"invalid_token","openid-configuration":"{base}/.well-known/openid-configuration"}}"#)
+                format!(
+                    r#"{{"status":"invalid_token","openid-configuration":"{base}/.well-known/openid-configuration"}}"#
+                )
             }
         }
     }

@@ -63,7 +63,9 @@ impl Client {
         let mut fields = Fields(body);
         let code = fields.u32().ok_or_else(|| malformed("a first message without a version"))?;
         match code {
-            SSL_REQUEST | GSSENC_REQUEST if !fields.is_empty() => Err(malformed("a request for encryption with a body")),
+            SSL_REQUEST | GSSENC_REQUEST if !fields.is_empty() => {
+                Err(malformed("a request for encryption with a body"))
+            }
             SSL_REQUEST | GSSENC_REQUEST if requests >= MOST_REQUESTS => {
                 Err(malformed("one request for encryption after the other"))
             }
@@ -96,7 +98,11 @@ impl Client {
     fn startup(&mut self, version: u32, fields: Fields<'_>, tls: bool, out: &mut Vec<Greet>) -> Result<(), WireError> {
         if version >> 16 != 3 {
             let what = format!("protocol {}.{} is not spoken here", version >> 16, version & 0xffff);
-            self.refuse(&Refusal::new(RefusalKind::NotUnderstood, what, "use a client that speaks protocol 3"), "0A000", out);
+            self.refuse(
+                &Refusal::new(RefusalKind::NotUnderstood, what, "use a client that speaks protocol 3"),
+                "0A000",
+                out,
+            );
             return Ok(());
         }
         let startup = Startup::read(version, fields)?;
@@ -191,7 +197,8 @@ impl Client {
             State::Password(chosen) => self.password(body, chosen, out),
             State::Bearer(chosen, bearer) => self.bearer(body, chosen, &bearer, out),
             State::Discovered if body == bearer::DUMMY => {
-                let refusal = Refusal::new(RefusalKind::Identity, "no token was given", "get one from the issuer that was named");
+                let refusal =
+                    Refusal::new(RefusalKind::Identity, "no token was given", "get one from the issuer that was named");
                 self.refuse(&refusal, "28000", out);
                 Ok(())
             }

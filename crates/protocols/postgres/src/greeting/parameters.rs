@@ -110,7 +110,10 @@ fn refused(name: &str) -> Refused {
 }
 
 fn bad_value(name: &str, wanted: &str) -> Refused {
-    Refused::parameter(format!("the parameter `{name}` has a value that is not passed on"), format!("allowed is {wanted}"))
+    Refused::parameter(
+        format!("the parameter `{name}` has a value that is not passed on"),
+        format!("allowed is {wanted}"),
+    )
 }
 
 /// The settings in `options`: words as a server splits them, each `-c name=value` or `--name=value`.
@@ -172,7 +175,8 @@ mod tests {
 
     #[test]
     fn options_are_read_as_a_server_reads_them() {
-        let read = taken(r"  -c application-name=a\ b -ctimezone=UTC --statement-timeout=5s	-c datestyle=ISO,\ MDY ").unwrap();
+        let read =
+            taken(r"  -c application-name=a\ b -ctimezone=UTC --statement-timeout=5s	-c datestyle=ISO,\ MDY ").unwrap();
         let pairs: Vec<_> = read.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(
             pairs,

@@ -51,7 +51,9 @@ enum State {
     /// In the middle of SCRAM.
     Scram(Scram),
     /// The server has proved that it knows the password too; its `AuthenticationOk` is due.
-    Mutual { bound: bool },
+    Mutual {
+        bound: bool,
+    },
     /// Logged in; what the server says of itself is due.
     In,
     Over,
@@ -118,9 +120,10 @@ impl Login {
     fn password(&self) -> Result<&Secret, Refusal> {
         match &self.request.credential {
             Credential::Password(password) if !password.expose().is_empty() => Ok(password),
-            Credential::Password(_) | Credential::None => {
-                Err(refuse("the target asks for a password and none is configured", "name one in the target's `credential`"))
-            }
+            Credential::Password(_) | Credential::None => Err(refuse(
+                "the target asks for a password and none is configured",
+                "name one in the target's `credential`",
+            )),
         }
     }
 
@@ -195,7 +198,8 @@ impl Login {
         if self.bind == Bind::Require {
             return Err(unbound());
         }
-        let salt = fields.bytes(4).filter(|_| fields.is_empty()).ok_or_else(|| unexpected("an MD5 salt that is none"))?;
+        let salt =
+            fields.bytes(4).filter(|_| fields.is_empty()).ok_or_else(|| unexpected("an MD5 salt that is none"))?;
         let mut data = md5::proof(self.request.user.as_bytes(), self.password()?.expose(), salt).into_bytes();
         data.push(0);
         self.answer(&data, out);
@@ -221,7 +225,9 @@ impl Login {
         if self.bind == Bind::Require && !matches!(binding, Binding::EndPoint(_)) {
             return Err(unbound());
         }
-        if !plus && !offered.contains(&scram::PLAIN) || (offered == [scram::PLUS] && !matches!(binding, Binding::EndPoint(_))) {
+        if !plus && !offered.contains(&scram::PLAIN)
+            || (offered == [scram::PLUS] && !matches!(binding, Binding::EndPoint(_)))
+        {
             return Err(refuse(
                 format!("the target offers no login that the gateway knows, but {}", shown(&offered.join(", "))),
                 "let the gateway's account log in by scram-sha-256 in the target's pg_hba.conf",
@@ -290,7 +296,9 @@ impl Login {
             (b'N', _) => Ok(()),
             (b'E', _) => Err(denied(body)),
             (b'v', State::Started) => self.negotiated(body),
-            (b'R', State::Started | State::Proved | State::Scram(_) | State::Mutual { .. }) => self.authentication(body, out),
+            (b'R', State::Started | State::Proved | State::Scram(_) | State::Mutual { .. }) => {
+                self.authentication(body, out)
+            }
             (_, State::In) => self.told(tag, body, out),
             _ => Err(unexpected("another message where authentication is due")),
         }
@@ -325,7 +333,10 @@ impl TargetLogin for Login {
             return Ok(1);
         }
         if self.request.user.contains('\0') || self.request.settings.values().any(|value| value.contains('\0')) {
-            return Err(refuse("the account or the database of the target holds a NUL", "correct it in the configuration"));
+            return Err(refuse(
+                "the account or the database of the target holds a NUL",
+                "correct it in the configuration",
+            ));
         }
         match handshake::tagged(bytes, self.request.limits.max_login_bytes) {
             Framed::Part => Ok(0),

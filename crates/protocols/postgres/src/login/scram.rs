@@ -49,7 +49,10 @@ pub(super) struct Scram {
 }
 
 fn bad(what: &str) -> Refusal {
-    refuse(format!("the target's SCRAM login is not as it should be: {what}"), "check that the address is the real server")
+    refuse(
+        format!("the target's SCRAM login is not as it should be: {what}"),
+        "check that the address is the real server",
+    )
 }
 
 impl Scram {
@@ -148,8 +151,7 @@ mod tests {
     use super::*;
 
     const NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
-    const CHALLENGE: &[u8] =
-        b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+    const CHALLENGE: &[u8] = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 
     #[test]
     fn the_exchange_of_rfc_7677_is_made() {
