@@ -36,8 +36,8 @@ pub(crate) fn completeness(told: &Told<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     lines.push(match summary.range {
         Some((first, last)) => format!(
-            "All {size} entries up to the checkpoint were read. {} of them bear a time of the period; the first is \
-             entry {first}, the last is entry {last}.",
+            "All {size} entries up to the checkpoint were read. Of the period are {}; the first is entry {first}, the \
+             last is entry {last}.",
             summary.counts.entries
         ),
         None => format!("All {size} entries up to the checkpoint were read. None of them bears a time of the period."),
@@ -47,28 +47,31 @@ pub(crate) fn completeness(told: &Told<'_>) -> Vec<String> {
         lines.push(format!("ENTRIES ARE MISSING HERE: reading stopped at entry {from} of {size}: {why}."));
     }
     if summary.unreadable > 0 {
-        lines.push(format!("{} entries could not be understood and are in no table.", summary.unreadable));
+        lines.push(format!(
+            "ENTRIES THAT ARE IN NO TABLE because they could not be understood: {}.",
+            summary.unreadable
+        ));
     }
     let s = report.sessions;
     lines.push(format!(
-        "The whole ledger knows {} sessions: {} ended in order, {} were abandoned when the gateway died, {} were open \
-         at the checkpoint. Entries of a session are numbered without gaps and each names the one before it, so that \
+        "Sessions of the whole ledger: {}. Ended in order: {}; abandoned when the gateway died: {}; open at the \
+         checkpoint: {}. Entries of a session are numbered without gaps and each names the one before it, so that \
          a missing one would be found.",
         s.opened, s.closed, s.abandoned, s.open
     ));
     lines.push(format!(
-        "The gateway was started {} times; {} of its ends were not in order. What it did not see while it was not \
-         running, it does not know.",
+        "Starts of the gateway: {}; ends that were not in order: {}. What happened while it was not running, it does \
+         not know.",
         report.epochs, report.crashes
     ));
     lines.push(format!(
-        "{} operations of the period are of unknown extent: the gateway died while they ran, and what they disclosed \
-         is not known.",
+        "Operations of the period that are of unknown extent, because the gateway died while they ran and what they \
+         disclosed is not known: {}.",
         summary.counts.extent_unknown
     ));
     if report.unsigned > 0 {
         lines.push(format!(
-            "{} newer entries were in the ledger that no checkpoint covered yet; they are not in this pack.",
+            "Newer entries that no checkpoint covered yet, and that are therefore not in this pack: {}.",
             report.unsigned
         ));
     }
@@ -105,7 +108,7 @@ fn fill(told: &Told<'_>, out: &mut String) -> std::fmt::Result {
     }
     writeln!(out, "\nFILES")?;
     for (table, (_, rows)) in tables::ALL.iter().zip(told.rows) {
-        writeln!(out, "  {0}.csv, {0}.jsonl: {rows} rows", table.id)?;
+        writeln!(out, "  {0}.csv, {0}.jsonl (rows: {rows})", table.id)?;
         paragraph(out, "      ", table.about)?;
     }
     writeln!(out, "  report.html: the same to read and to print; needs no network")?;
@@ -148,7 +151,7 @@ pub(crate) fn verdict(told: &Told<'_>) -> String {
     if !report.is_whole() {
         let n = report.more.saturating_add(report.findings.len() as u64);
         return format!(
-            "THE LEDGER DOES NOT VERIFY: {n} findings. Do not rely on this pack before they are explained."
+            "THE LEDGER DOES NOT VERIFY (findings: {n}). Do not rely on this pack before that is explained."
         );
     }
     if told.summary.stopped.is_some() || told.summary.unreadable > 0 {

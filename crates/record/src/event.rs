@@ -319,6 +319,14 @@ mod tests {
         }
     }
 
+    /// The vector of `docs/spec/recording.md`.
+    #[test]
+    fn a_notice_has_these_bytes() {
+        let mut bytes = Vec::new();
+        Event::Notice { text: "hi" }.write(300, &mut bytes).unwrap();
+        assert_eq!(bytes, [0x04, 0xac, 0x02, 0x02, 0x68, 0x69]);
+    }
+
     proptest! {
         #[test]
         fn events_come_back(list in prop::collection::vec((0_u64..1 << 40, what()), 0..20)) {

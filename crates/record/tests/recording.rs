@@ -237,6 +237,34 @@ async fn many_sessions_at_once() {
     }
 }
 
+/// Makes the recording that the next test reads. Run by hand when the format gets a new version, never otherwise.
+#[tokio::test]
+#[ignore = "makes the vectors"]
+async fn vectors_are_made() {
+    let Ok(dir) = std::env::var("VESTIBULE_TEST_VECTORS") else { return };
+    let (dir, key) = (Path::new(&dir), key());
+    key.write_new(&dir.join("recording.key")).unwrap();
+    let writer = Writer::start(&dir.join("recordings"), vec![key.public().clone()], options(4 << 10)).unwrap();
+    recorded(&writer, &sid(15), 4).await;
+}
+
+/// What version 1 wrote stays readable.
+#[test]
+fn a_recording_of_version_1_is_read() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    // A file in a checkout may be read by others, which keys must not be.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("recording.key");
+    fs::write(&path, fs::read(vectors.join("recording.key")).unwrap()).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let key = vestibule_record::RecordingKey::read(&path).unwrap();
+    let (moments, ending) = read(&vectors.join("recordings"), &key, &sid(15)).unwrap();
+    assert_eq!(moments.len(), 16);
+    assert!(matches!(&moments[2].what, What::Frames { bytes, .. } if *bytes == frame(1, 700)));
+    let digest = inspect(&vectors.join("recordings"), &sid(15)).unwrap().digest.unwrap();
+    assert_eq!(ending, Ending::Closed { digest });
+}
+
 /// Run by the test below in a process of its own.
 #[tokio::test]
 #[ignore = "the victim of the next test"]

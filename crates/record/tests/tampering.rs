@@ -1,4 +1,5 @@
 //! Whoever changes a recording without its key is found out: by its reader, or by what the ledger knows of it.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it cannot go on")]
 
 mod common;
 
@@ -85,11 +86,11 @@ impl Dice {
 }
 
 #[tokio::test]
-async fn four_thousand_mutations() {
+async fn three_thousand_mutations() {
     let honest = honest(1).await;
     let paths: Vec<PathBuf> = honest.files.keys().cloned().collect();
     let mut dice = Dice(0x5eed_1234_5678_9abc);
-    for round in 0..4_000 {
+    for round in 0..3_000 {
         let path = &paths[dice.roll(paths.len())];
         let mut bytes = honest.files[path].clone();
         // Heads and ends are where the thinking is; hit them more often.

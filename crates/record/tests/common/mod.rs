@@ -1,4 +1,5 @@
 //! What the tests share.
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vestibule_core::{Disclosure, OpId, PhiClass, Side, Timestamp};
