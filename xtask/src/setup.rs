@@ -19,11 +19,12 @@ use vestibule_e2e::{Doing, Outcome, cache, failure, talk};
 pub fn all() -> Outcome<()> {
     say::stage("set-up");
     system(&needed())?;
-    let steps: [(&str, fn() -> Outcome<()>); 6] = [
+    let steps: [(&str, fn() -> Outcome<()>); 7] = [
         ("Java archives and servers", jars),
         ("servers", servers),
         ("Python packages", python),
         ("Node packages", node),
+        ("the OpenID Provider", openid_provider),
         ("the libpq conversation", libpq),
         ("PostgreSQL 18's client programs", newer_clients),
     ];
@@ -235,6 +236,19 @@ fn node() -> Outcome<()> {
         }
         output(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&home)).map(drop)
     })
+}
+
+/// Beside its script, because Node looks for packages of modules there and nowhere else.
+fn openid_provider() -> Outcome<()> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oidc");
+    let lock = fs::read_to_string(home.join("package-lock.json")).doing("cannot read tests/oidc/package-lock.json")?;
+    let done = home.join("node_modules/.done");
+    if fs::read_to_string(&done).is_ok_and(|text| text == lock) {
+        return Ok(());
+    }
+    say::line("fetching oidc-provider (npm)");
+    output(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&home))?;
+    fs::write(done, lock).doing("cannot write into tests/oidc/node_modules")
 }
 
 fn libpq() -> Outcome<()> {
