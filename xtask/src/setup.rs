@@ -24,7 +24,7 @@ pub fn all() -> Outcome<()> {
         ("servers", servers),
         ("Python packages", python),
         ("Node packages", node),
-        ("the OpenID Provider", openid_provider),
+        ("the OpenID Provider", oidc),
         ("the libpq conversation", libpq),
         ("PostgreSQL 18's client programs", newer_clients),
     ];
@@ -239,7 +239,7 @@ fn node() -> Outcome<()> {
 }
 
 /// Beside its script, because Node looks for packages of modules there and nowhere else.
-fn openid_provider() -> Outcome<()> {
+fn oidc() -> Outcome<()> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oidc");
     let lock = fs::read_to_string(home.join("package-lock.json")).doing("cannot read tests/oidc/package-lock.json")?;
     let done = home.join("node_modules/.done");
