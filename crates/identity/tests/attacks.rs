@@ -1,5 +1,7 @@
 //! Everything that is not a proof, and why it is not one. The list only grows.
 
+#![cfg(test)]
+
 mod common;
 
 use common::{Bench, GATEWAY, NOW, RSA, STAFF, Signer, b64, bench, bench_with, claims, hs256, with, without};

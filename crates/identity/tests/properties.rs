@@ -1,5 +1,8 @@
 //! A token that was changed anywhere proves nothing, and no text makes the prover panic; keys in files follow the files.
 
+#![cfg(test)]
+#![expect(clippy::string_slice, reason = "tokens are ASCII")]
+
 mod common;
 
 use common::{Bench, NOW, RSA, Signer, b64, bench, claims, with};

@@ -1,5 +1,7 @@
 //! Against a real, certified OpenID Provider: every way to log in, key rotation, and the provider going away.
 
+#![cfg(test)]
+
 mod common;
 
 use common::{GATEWAY, LIFE, Revoked};
