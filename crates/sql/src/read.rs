@@ -32,6 +32,10 @@ pub fn read(text: &str, scope: &Scope<'_>) -> Result<Script, ReadError> {
         ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS
     };
     let parsed = pg_query::parse(text, options).map_err(parse_error)?;
+    if parsed.protobuf.stmts.is_empty() {
+        // The scanner must not be asked where there is no token: it hands back a null pointer for none.
+        return Ok(Script { statements: Vec::new() });
+    }
     let literals = Literals::scan(text, scope.standard_strings);
     let statements = parsed.protobuf.stmts.iter().map(|raw| one(text, raw, scope, &literals));
     Ok(Script { statements: statements.collect::<Result<_, _>>()? })
