@@ -30,6 +30,9 @@ pub(crate) struct Follow<'a> {
     pub summary: Summary,
 }
 
+/// The numbers, how many rows each table has, and the tables' files.
+pub(crate) type Followed = (Summary, Vec<(&'static str, u64)>, Vec<PackFile>);
+
 /// An entry under the hand.
 struct Item<'a> {
     index: u64,
@@ -302,8 +305,8 @@ impl<'a> Follow<'a> {
         self.sessions.row(&session.cells(&end, state.name()))
     }
 
-    /// Ends what is open, and closes the tables. How many rows each has, and their files.
-    pub fn finish(mut self) -> Result<(Summary, Vec<(&'static str, u64)>, Vec<PackFile>), EvidenceError> {
+    /// Ends what is open, and closes the tables.
+    pub fn finish(mut self) -> Result<Followed, EvidenceError> {
         for (_, session) in std::mem::take(&mut self.open) {
             self.end(session, "open", None)?;
         }

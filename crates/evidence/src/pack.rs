@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{self, Base};
 use crate::error::EvidenceError;
-use crate::follow::Follow;
+use crate::follow::{Follow, Followed};
 use crate::html;
 use crate::readme;
 use crate::summary::{Counts, Summary};
@@ -129,10 +129,8 @@ fn fill(request: &Request, dir: &Path) -> Result<Pack, EvidenceError> {
     Ok(Pack { dir: dir.to_path_buf(), files, report: base.report, counts, range, whole })
 }
 
-type Read = (Summary, Vec<(&'static str, u64)>, Vec<PackFile>);
-
 /// Reads every entry that the checkpoint covers.
-fn read(request: &Request, base: &Base, mut follow: Follow<'_>) -> Result<Read, EvidenceError> {
+fn read(request: &Request, base: &Base, mut follow: Follow<'_>) -> Result<Followed, EvidenceError> {
     let mut next = 0;
     let mut entries = Reader::open(&request.ledger)?.entries(0);
     while next < base.checkpoint.size {

@@ -159,7 +159,7 @@ pub(crate) fn verdict(told: &Told<'_>) -> String {
     }
     let bad = told.summary.counts.recordings.iter().filter(|(state, _)| state.is_bad()).map(|(_, n)| n).sum::<u64>();
     format!(
-        "THE LEDGER IS WHOLE, BUT {bad} RECORDINGS ARE NOT: they are missing, differ from what it noted, or cannot be read."
+        "THE LEDGER IS WHOLE, BUT NOT EVERY RECORDING: missing, different from what it noted, or unreadable: {bad}."
     )
 }
 

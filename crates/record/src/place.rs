@@ -62,7 +62,8 @@ mod tests {
     fn a_place_follows_from_the_id() {
         let place = Place::of("01a2105b4e4b00112233445566778899").unwrap();
         let ms = i64::from_str_radix("01a2105b4e4b", 16).unwrap();
-        let day = vestibule_core::Timestamp(ms * 1_000).to_string()[..10].replace('-', "/");
+        let at = vestibule_core::Timestamp(ms * 1_000).to_string();
+        let day = at.split_once('T').unwrap().0.replace('-', "/");
         assert_eq!(place.folder(), format!("{day}/01a2105b4e4b00112233445566778899"));
         assert!(place.chunk(7).ends_with("/00000007.chunk"));
         assert_eq!(Place::number("00000007.chunk"), Some(7));
