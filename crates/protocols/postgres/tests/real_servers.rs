@@ -1,5 +1,7 @@
 //! The login, the cancel request and the crawl against real servers of every supported version, through the real driver.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -269,6 +271,20 @@ fn held_with(major: u32) {
         cancelling(&bench).await;
         crawling(&bench).await;
     });
+}
+
+#[test]
+fn fifty_thousand_columns_are_read_in_seconds() {
+    let bench = Bench::new(16);
+    let make = "DO $$ BEGIN FOR t IN 1..500 LOOP EXECUTE (SELECT format('CREATE TABLE wide_%s (', t) || \
+                string_agg(format('column_with_a_name_%s int', c), ', ') || ')' FROM generate_series(1, 100) c); END LOOP; END $$";
+    bench.server.admin(DATABASE, make).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let started = Instant::now();
+    let (catalog, _) = runtime.block_on(crawled(&bench));
+    assert_eq!(catalog.relation("public", "wide_500").unwrap().columns.len(), 100);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    println!("50,000 columns in {:?}", started.elapsed());
 }
 
 #[test]

@@ -10,24 +10,17 @@ mod md5;
 mod scram;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub(crate) use cancel::Cancel;
 
 use crate::handshake::{self, Fields, Framed, SSL_REQUEST, V3_0, V3_2, auth};
 use scram::{Binding, Scram};
-use vestibule_core::{Credential, Established, Login as Step, LoginRequest, Refusal, RefusalKind, Secret, TargetLogin};
+use vestibule_core::{Credential, Established, Login as Step, LoginRequest, Refusal, Secret, TargetLogin};
+use words::{denied, foreign, refuse, shown, unbound, unexpected};
 
 /// Most `ParameterStatus` messages; a server has about fifteen.
 const MOST_PARAMETERS: usize = 256;
-
-/// A refusal for the operators.
-pub(super) fn refuse(what: impl Into<String>, remedy: &str) -> Refusal {
-    Refusal::new(RefusalKind::Target, what, remedy)
-}
-
-fn unexpected(what: &str) -> Refusal {
-    refuse(format!("the target does not speak PostgreSQL as it should: {what}"), "check the target's address")
-}
 
 /// What `channel_binding` of the target says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +42,7 @@ enum State {
     /// The proof is sent and needs no more.
     Proved,
     /// In the middle of SCRAM.
-    Scram(Scram),
+    Scram(Box<Scram>),
     /// The server has proved that it knows the password too; its `AuthenticationOk` is due.
     Mutual {
         bound: bool,
@@ -241,7 +234,7 @@ impl Login {
         data.extend_from_slice(&u32::try_from(first.len()).unwrap_or(u32::MAX).to_be_bytes());
         data.extend_from_slice(first.as_bytes());
         self.answer(&data, out);
-        self.state = State::Scram(scram);
+        self.state = State::Scram(Box::new(scram));
         Ok(())
     }
 
@@ -364,48 +357,9 @@ pub(super) fn tls_answer(answer: u8) -> Result<(), Refusal> {
     }
 }
 
-fn unbound() -> Refusal {
-    refuse(
-        "the target does not bind the login to the TLS connection, which `channel_binding` asks for",
-        "let the gateway's account log in by scram-sha-256 over TLS, or set `channel_binding = \"prefer\"`",
-    )
-}
-
 fn no_nul(password: &[u8]) -> Result<(), Refusal> {
     if password.contains(&0) {
         return Err(refuse("the password of the target holds a NUL, which cannot be sent", "correct its source"));
     }
     Ok(())
-}
-
-const fn foreign(kind: u32) -> &'static str {
-    match kind {
-        2 => "Kerberos",
-        7 | 8 => "GSSAPI",
-        9 => "SSPI",
-        _ => "operating-system credentials",
-    }
-}
-
-/// The server's no, for the operators: its code and its words, cut to one line.
-fn denied(body: &[u8]) -> Refusal {
-    let mut fields = Fields(body);
-    let (mut code, mut words) = (String::new(), String::new());
-    while let Some(field) = fields.byte().filter(|field| *field != 0) {
-        let Some(value) = fields.string() else { break };
-        match field {
-            b'C' => code = shown(&String::from_utf8_lossy(value)),
-            b'M' => words = shown(&String::from_utf8_lossy(value)),
-            _ => {}
-        }
-    }
-    refuse(
-        format!("the target refused the login: {words} (SQLSTATE {code})"),
-        "check the account, its credential and the target's pg_hba.conf",
-    )
-}
-
-/// Another's words, made fit for a line of a log.
-fn shown(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }

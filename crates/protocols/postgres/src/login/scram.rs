@@ -1,7 +1,7 @@
 //! SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the client's part (RFC 5802, RFC 7677), as PostgreSQL carries it: the user's
 //! name is in the startup message, not here.
 
-use super::refuse;
+use super::words::refuse;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::borrow::Cow;
