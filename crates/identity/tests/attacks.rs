@@ -293,6 +293,11 @@ async fn exchange_narrows_and_never_widens() {
     let wide = p.exchange(&ask(&id_token, None, None), NOW).await.unwrap();
     assert_eq!(wide.expires_in, 600);
     assert!(wide.token.len() < 1_000, "{} characters", wide.token.len());
+    // A dozen groups still fit where people paste a password.
+    let groups: Vec<_> = (0..12).map(|n| format!("clinic-team-{n}")).collect();
+    let many = k.es.sign("ES256", &with(claims(), "groups", json!(groups)));
+    let many = p.exchange(&ask(&many, Some("clinic"), None), NOW).await.unwrap();
+    assert!(many.token.len() < 1_000, "{} characters", many.token.len());
     let narrow = p.exchange(&ask(&wide.token, Some("clinic"), Some(60)), NOW).await.unwrap();
     assert_eq!(narrow.expires_in, 60);
     let proven = p.prove(&narrow.token, Some("clinic"), NOW).await.unwrap();

@@ -54,9 +54,12 @@ impl LoginClient {
         let endpoint = endpoint.ok_or(LoginError::NotOffered("logins without a browser"))?;
         let form = [("client_id", self.client_id.as_str()), ("scope", self.scope.as_str())];
         let begun: Begun = self.post(endpoint, &form).await?;
-        // They are printed to a terminal.
-        let shown = [Some(&begun.verification_uri), begun.verification_uri_complete.as_ref(), Some(&begun.user_code)];
-        if shown.into_iter().flatten().any(|t| t.chars().any(char::is_control)) {
+        // They are printed to a terminal, and the addresses opened.
+        let addresses = [Some(&begun.verification_uri), begun.verification_uri_complete.as_ref()];
+        let good = |text: &String| text.len() <= 2_048 && !text.chars().any(char::is_control);
+        if !addresses.into_iter().flatten().all(|uri| uri.starts_with("https://") && good(uri))
+            || !good(&begun.user_code)
+        {
             return Err(self.provider("its answer is not what the standard says"));
         }
         Ok(DeviceLogin {
