@@ -129,3 +129,55 @@ impl LiveSessions {
 fn front(cancel_key: &[u8]) -> &[u8] {
     cancel_key.get(..KEY_FRONT).unwrap_or(cancel_key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vestibule_core::{Identity, IdentityKind, Timestamp};
+
+    fn session(sid: &str, source: &str) -> Arc<LiveSession> {
+        let identity = Identity {
+            issuer: "idp".into(),
+            subject: "1".into(),
+            name: "dana".into(),
+            kind: IdentityKind::Person,
+            groups: [].into(),
+            assurance: vestibule_core::Assurance::default(),
+            acting_for: Vec::new(),
+            claims: [].into(),
+            token_id: String::new(),
+            only_target: None,
+            expires: Timestamp(0),
+        };
+        LiveSession::new(SessionFacts {
+            sid: sid.into(),
+            identity: Arc::new(identity),
+            target: "clinic".into(),
+            protocol: "postgres",
+            source: source.parse().unwrap(),
+            client: "psql".into(),
+            opened: Timestamp(0),
+            recorded: true,
+        })
+    }
+
+    #[test]
+    fn a_cancel_key_is_taken_whole_or_its_front_and_from_the_clients_address_only() {
+        let live = LiveSessions::default();
+        let (one, two): (Vec<u8>, Vec<u8>) = ((0..32).collect(), (1..33).collect());
+        live.enter(&session("a", "10.0.0.1"), &one);
+        live.enter(&session("b", "10.0.0.2"), &two);
+        let found =
+            |key: &[u8], source: &str| live.cancellable(key, source.parse().unwrap()).map(|s| s.facts.sid.to_string());
+        assert_eq!(found(&one, "10.0.0.1").as_deref(), Some("a"));
+        assert_eq!(found(&one[..8], "10.0.0.1").as_deref(), Some("a"));
+        assert_eq!(found(&two[..8], "10.0.0.2").as_deref(), Some("b"));
+        assert_eq!(found(&one, "10.0.0.2"), None);
+        for wrong in [&[][..], &one[..7], &[one.as_slice(), &[0]].concat(), &[&one[..8], &two[8..]].concat(), &[9; 8]] {
+            assert_eq!(found(wrong, "10.0.0.1"), None);
+        }
+        live.leave("a", &one);
+        assert_eq!(found(&one, "10.0.0.1"), None);
+        assert_eq!(found(&two, "10.0.0.2").as_deref(), Some("b"));
+    }
+}
