@@ -55,7 +55,7 @@ pub(crate) async fn export(
             period: from..to,
             older: None,
         };
-        vestibule_evidence::write(&request, &out).map_err(|e| e.to_string())?;
+        vestibule_evidence::make(&request, &out).map_err(|e| e.to_string())?;
         Ok::<_, String>(folder)
     });
     let folder = written

@@ -2,11 +2,12 @@
 //!
 //! Three conversations, none with a socket or a clock: the client's login ([`greeting`]), the gateway's own login at the
 //! target ([`login`]), and everything after both ([`session`]). Beside them the reading of the target's catalog
-//! ([`crawl`], whose [`crawl::Structure`] is the content of this protocol's snapshots) and the replay ([`transcript`]).
+//! ([`crawl`]) and the replay ([`transcript`]).
 //!
 //! Not here: what a statement means (`vestibule-sql`), what is permitted, what is masked.
 
 mod crawl;
+mod explain;
 mod greeting;
 mod handshake;
 mod login;
@@ -16,7 +17,7 @@ mod wire;
 
 use vestibule_core::{
     Capability, Crawl, Established, Greeting, Interpreter, Limits, LoginRequest, Manifest, Nonce, OpenSession,
-    Protocol, Setting, Shape, TargetLogin, Transcript,
+    Operation, Protocol, Refusal, Setting, Shape, TargetLogin, Transcript,
 };
 
 static MANIFEST: Manifest = Manifest {
@@ -89,5 +90,9 @@ impl Protocol for Postgres {
 
     fn transcript(&self) -> Box<dyn Transcript> {
         transcript::transcript()
+    }
+
+    fn read(&self, statement: &str, session: &OpenSession) -> Result<Vec<Operation>, Refusal> {
+        explain::read(statement, session)
     }
 }
