@@ -18,6 +18,7 @@ mod html;
 mod pack;
 mod readme;
 mod recordings;
+mod rows;
 mod session;
 mod summary;
 mod tables;

@@ -18,6 +18,7 @@ mod event;
 mod failing;
 mod header;
 mod inspect;
+mod job;
 mod key;
 mod objects;
 mod place;

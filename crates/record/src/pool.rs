@@ -2,8 +2,8 @@
 
 use crate::chunk::Sealer;
 use crate::error::RecordError;
+use crate::job::Job;
 use crate::lock;
-use crate::recorder::Job;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -4,19 +4,18 @@
 //! usual size, so that a slow disk gets fewer and larger chunks. Beyond that the session has to wait
 //! ([`Recorder::room`]); beyond the limit of memory it ends.
 
-use crate::chunk::{MAX_PLAIN, Sealed, Sealer};
+use crate::chunk::{MAX_PLAIN, Sealed};
 use crate::error::RecordError;
 use crate::event::Event;
 use crate::header::Header;
-use crate::key::RecordingPublicKey;
+use crate::job::{Job, Slot, Task};
 use crate::lock;
 use crate::scribe::{Batch, Scribe};
 use crate::writer::Shop;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Instant;
 use vestibule_core::{OpId, Side};
 
@@ -31,91 +30,6 @@ pub struct Summary {
     pub bytes: u64,
     /// The chunks that [`Recorder::take_sealed`] has not handed out.
     pub sealed: Vec<Sealed>,
-}
-
-/// What a recorder shares with the thread that writes for it.
-#[derive(Default)]
-pub(crate) struct Slot {
-    state: Mutex<State>,
-    /// Mirrors of the state, read without its lock on the hot path.
-    busy: AtomicBool,
-    failed: AtomicBool,
-    noted: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    /// Here unless a thread has it.
-    scribe: Option<Box<Scribe>>,
-    spare: Option<Vec<u8>>,
-    sealed: Vec<Sealed>,
-    failed: Option<RecordError>,
-    waker: Option<Waker>,
-    /// What a dropped recorder left behind.
-    legacy: Vec<Batch>,
-}
-
-/// What a thread is to do for a session.
-pub(crate) struct Job {
-    slot: Arc<Slot>,
-    scribe: Box<Scribe>,
-    task: Task,
-}
-
-/// INVARIANT: no task holds the shop, or a thread might be the one to end its own pool.
-enum Task {
-    Begin(Box<Header>, Arc<[RecordingPublicKey]>),
-    Write(Vec<Batch>),
-}
-
-impl Job {
-    pub fn run(self, sealer: &mut Sealer) {
-        let Self { slot, mut scribe, task } = self;
-        let outcome = catch_unwind(AssertUnwindSafe(|| match task {
-            Task::Begin(header, recipients) => scribe.begin(&header, &recipients),
-            Task::Write(batches) => write(&slot, &mut scribe, sealer, batches),
-        }));
-        let mut outcome = outcome.unwrap_or(Err(RecordError::Internal));
-        loop {
-            let mut state = lock(&slot.state);
-            if let Err(error) = outcome {
-                // The scribe is dropped: after a failure nothing more of this session is written.
-                state.failed = Some(error);
-                slot.failed.store(true, Ordering::Release);
-                return wake(state);
-            }
-            if state.legacy.is_empty() {
-                state.scribe = Some(scribe);
-                slot.busy.store(false, Ordering::Release);
-                return wake(state);
-            }
-            let batches = std::mem::take(&mut state.legacy);
-            drop(state);
-            outcome = catch_unwind(AssertUnwindSafe(|| write(&slot, &mut scribe, sealer, batches)))
-                .unwrap_or(Err(RecordError::Internal));
-        }
-    }
-}
-
-fn write(slot: &Slot, scribe: &mut Scribe, sealer: &mut Sealer, batches: Vec<Batch>) -> Result<(), RecordError> {
-    for batch in batches {
-        let sealed = scribe.chunk(sealer, &batch)?;
-        let mut state = lock(&slot.state);
-        state.sealed.push(sealed);
-        slot.noted.store(true, Ordering::Release);
-        let mut buffer = batch.plain;
-        buffer.clear();
-        state.spare = Some(buffer);
-    }
-    Ok(())
-}
-
-fn wake(mut state: std::sync::MutexGuard<'_, State>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
-    }
 }
 
 /// Records one session. Dropped without [`Recorder::close`], what was recorded is still written, but the recording
@@ -217,6 +131,12 @@ impl Recorder {
         self.at_us = at_us;
         self.events = self.events.saturating_add(1);
         Ok(())
+    }
+
+    /// Whether it takes nothing any more. Every further call tells why.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.ended.is_some() || self.slot.failed.load(Ordering::Acquire)
     }
 
     /// Whether the session should wait for [`Recorder::room`] before it goes on.

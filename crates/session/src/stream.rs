@@ -421,7 +421,11 @@ impl Wires {
         self.asked.clear();
         self.steps.clear();
         self.interpreter.close(&refusal, &mut self.steps);
-        if self.apply(None).await.is_ok() {
+        // A recording that failed takes no last words; the client is told them all the same.
+        let failed = self.recorder.take_if(|recorder| recorder.has_failed());
+        let told = self.apply(None).await.is_ok();
+        self.recorder = failed.or(self.recorder.take());
+        if told {
             let _ = tokio::time::timeout(LAST_WORDS, self.client.finish()).await;
         }
         let _ = tokio::time::timeout(LAST_WORDS, self.target.finish()).await;
