@@ -5,7 +5,7 @@ use crate::flow::Flow;
 use crate::functions::{self, Trust};
 use crate::index::is_system;
 use crate::literals::Literals;
-use crate::names::{Reader, strings};
+use crate::names::{Configured, Reader, strings};
 use crate::{Function, FunctionKind, ReadError, Volatility};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, Node, a_const};
@@ -175,7 +175,8 @@ impl<'a> Reader<'a> {
         let text = |at: usize| args.get(at).and_then(constant_text).map(str::to_owned);
         let name = text(0);
         self.judge_setting(name.as_deref());
-        self.settings.push((name, text(1)));
+        let local = args.get(2).and_then(crate::settings::value).and_then(|word| crate::settings::truth(&word));
+        self.settings.push(Configured { name, value: text(1), local: local != Some(false) });
     }
 
     /// It runs code of which nothing is known: the worst is assumed.

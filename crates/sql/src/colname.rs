@@ -2,7 +2,7 @@
 
 use crate::names::{string, strings};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{MinMaxOp, Node, SelectStmt, SqlValueFunctionOp, SubLinkType, XmlExprOp};
+use pg_query::protobuf::{JsonExprOp, MinMaxOp, Node, SelectStmt, SqlValueFunctionOp, SubLinkType, XmlExprOp};
 use std::sync::Arc;
 
 /// A name, and whether it is sure to be the one.
@@ -89,6 +89,7 @@ fn plain(node: &NodeEnum) -> Option<(&str, bool)> {
         NodeEnum::SqlvalueFunction(function) => (sql_value(function.op)?, true),
         NodeEnum::XmlExpr(xml) => (xml_name(xml.op)?, true),
         NodeEnum::XmlSerialize(_) => ("xmlserialize", true),
+        NodeEnum::JsonFuncExpr(json) => (json_name(json.op)?, true),
         NodeEnum::JsonParseExpr(_) => ("json", true),
         NodeEnum::JsonScalarExpr(_) => ("json_scalar", true),
         NodeEnum::JsonSerializeExpr(_) => ("json_serialize", true),
@@ -131,8 +132,24 @@ fn is_nameless(node: &Node) -> bool {
                 | NodeEnum::NullTest(_)
                 | NodeEnum::BooleanTest(_)
                 | NodeEnum::AExpr(_)
+                | NodeEnum::SubLink(_)
+                | NodeEnum::JsonIsPredicate(_)
         )
-    )
+    ) && !matches!(&node.node, Some(NodeEnum::SubLink(link)) if is_plain_sublink(link.sub_link_type))
+}
+
+/// `(SELECT …)` has its column's name; `= ANY (SELECT …)` has none.
+fn is_plain_sublink(kind: i32) -> bool {
+    kind == SubLinkType::ExprSublink as i32
+}
+
+fn json_name(op: i32) -> Option<&'static str> {
+    Some(match JsonExprOp::try_from(op).ok()? {
+        JsonExprOp::JsonExistsOp => "json_exists",
+        JsonExprOp::JsonQueryOp => "json_query",
+        JsonExprOp::JsonValueOp => "json_value",
+        _ => return None,
+    })
 }
 
 fn sql_value(op: i32) -> Option<&'static str> {

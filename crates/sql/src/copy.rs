@@ -102,7 +102,6 @@ impl Reader<'_> {
         let mut chosen = Options::default();
         for node in &copy.options {
             let Some(NodeEnum::DefElem(option)) = &node.node else { continue };
-            self.literals.harmless(option.arg_location);
             let text = option.arg.as_deref().and_then(value);
             let byte = text.as_deref().and_then(|text| text.bytes().next().filter(|_| text.len() == 1));
             match option.defname.as_str() {

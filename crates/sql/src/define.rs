@@ -5,7 +5,8 @@ use crate::utility::Told;
 use crate::{ReadError, SessionChange};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableStmt, AlterTableType, ColumnDef, Constraint, DropStmt, IndexStmt, Node, ObjectType, RangeVar,
+    AlterTableStmt, AlterTableType, ColumnDef, Constraint, DropBehavior, DropStmt, IndexStmt, Node, ObjectType,
+    RangeVar,
 };
 use std::sync::Arc;
 use vestibule_core::{Access, Effect, traits};
@@ -17,7 +18,12 @@ impl Reader<'_> {
         let action = match node {
             NodeEnum::CreateStmt(create) => {
                 self.create(create.relation.as_ref(), &create.inh_relations);
-                self.elements(&create.table_elts)?;
+                // Defaults and checks run when rows are written, not now.
+                for node in &create.table_elts {
+                    if let Some(NodeEnum::TableLikeClause(like)) = &node.node {
+                        self.mark_range(like.relation.as_ref(), Access::Read);
+                    }
+                }
                 "CREATE TABLE"
             }
             NodeEnum::AlterTableStmt(alter) => self.alter_table(alter)?,
@@ -25,6 +31,7 @@ impl Reader<'_> {
             NodeEnum::TruncateStmt(truncate) => {
                 self.facts.traits.insert(traits::DESTRUCTIVE);
                 self.mark_all(&truncate.relations, Access::Write);
+                self.cascade(truncate.behavior);
                 return Ok(Told::new("TRUNCATE"));
             }
             NodeEnum::IndexStmt(index) => self.index(index)?,
@@ -142,7 +149,12 @@ impl Reader<'_> {
                 self.facts.traits.insert(traits::SETTING);
                 self.role("ALTER ROLE", alter.role.as_ref().map(|role| &role.rolename))
             }
-            NodeEnum::DropRoleStmt(_) => ("DROP ROLE", &[traits::RIGHTS, traits::DESTRUCTIVE]),
+            NodeEnum::DropRoleStmt(drop) => {
+                for role in drop.roles.iter().filter_map(role_of) {
+                    self.facts.resource("role", &Arc::from(role), Access::Define);
+                }
+                ("DROP ROLE", &[traits::RIGHTS, traits::DESTRUCTIVE])
+            }
             NodeEnum::ReassignOwnedStmt(_) => ("REASSIGN OWNED", &[traits::RIGHTS]),
             NodeEnum::DropOwnedStmt(_) => ("DROP OWNED", &[traits::RIGHTS, traits::DESTRUCTIVE]),
             NodeEnum::CreatePolicyStmt(policy) => {
@@ -232,13 +244,12 @@ impl Reader<'_> {
         self.mark_all(parents, Access::Define);
     }
 
-    /// Columns and constraints: their expressions run when rows are written, some of them at once.
+    /// Columns and constraints that an existing table gets: their expressions run at once.
     fn elements(&mut self, nodes: &[Node]) -> Result<(), ReadError> {
         for node in nodes {
             match &node.node {
                 Some(NodeEnum::ColumnDef(column)) => self.column_definition(column)?,
                 Some(NodeEnum::Constraint(constraint)) => self.constraint(constraint)?,
-                Some(NodeEnum::TableLikeClause(like)) => self.mark_range(like.relation.as_ref(), Access::Read),
                 _ => {}
             }
         }
@@ -373,7 +384,14 @@ impl Reader<'_> {
         for node in &drop.objects {
             self.dropped(node, word);
         }
+        self.cascade(drop.behavior);
         action
+    }
+
+    fn cascade(&mut self, behavior: i32) {
+        if behavior == DropBehavior::DropCascade as i32 {
+            self.facts.partial("CASCADE reaches what the statement does not name");
+        }
     }
 
     fn dropped(&mut self, node: &Node, word: &'static str) {

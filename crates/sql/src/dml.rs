@@ -21,6 +21,9 @@ impl Reader<'_> {
         if columns.is_empty() {
             columns = item.rows.columns.iter().map(|column| Arc::clone(&column.name)).collect();
         }
+        if columns.is_empty() {
+            columns.push(Arc::from("*"));
+        }
         let name = self.write(target, &columns);
         if let Some(query) = insert.select_stmt.as_deref() {
             let known = self.relation(target).is_some();

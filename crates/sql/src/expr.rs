@@ -110,13 +110,11 @@ impl Reader<'_> {
 
     fn a_expr(&mut self, expr: &AExpr) -> Result<Flow, ReadError> {
         let mark = self.constants.len();
-        if let Some(operator) = strings(&expr.name).last() {
-            self.operator(&expr.name, operator);
-        }
+        let known = self.operator(&expr.name);
         let mut flow = self.one(expr.lexpr.as_deref())?;
         flow = flow.and(self.one(expr.rexpr.as_deref())?);
         self.associate(mark, &flow);
-        Ok(flow)
+        Ok(if known { flow } else { Flow::Unknown })
     }
 
     fn case(&mut self, case: &CaseExpr) -> Result<Flow, ReadError> {
@@ -138,9 +136,8 @@ impl Reader<'_> {
         let kind = SubLinkType::try_from(link.sub_link_type).unwrap_or(SubLinkType::Undefined);
         let mark = self.constants.len();
         let test = self.one(link.testexpr.as_deref())?;
-        if let Some(operator) = strings(&link.oper_name).last() {
-            self.operator(&link.oper_name, operator);
-        }
+        let tested = mark..self.constants.len();
+        let known = self.operator(&link.oper_name);
         let touched = std::mem::take(&mut self.facts.touched);
         let unknown = std::mem::take(&mut self.facts.touched_unknown);
         let rows = match link.subselect.as_deref() {
@@ -151,13 +148,14 @@ impl Reader<'_> {
         self.facts.touched.merge(&touched);
         self.facts.touched_unknown |= unknown;
         let whole = rows.whole();
-        if !test.is_free() {
-            self.associate(mark, &test.clone().and(whole.clone()));
+        let meets = test.clone().and(whole.clone());
+        for location in self.constants.get(tested).unwrap_or_default() {
+            self.literals.meets(*location, &meets);
         }
         // Whether there is a row, or how many, is itself what the conditions say of the columns they name.
         let decided = !matches!(kind, SubLinkType::ExprSublink | SubLinkType::ArraySublink) || whole.is_free();
         let value = if decided { whole.and(inside) } else { whole };
-        Ok(value.and(test))
+        Ok(if known { value.and(test) } else { Flow::Unknown })
     }
 
     /// `(row).field`, `array[1]`, `(row).*` as one value.
@@ -258,19 +256,19 @@ impl Reader<'_> {
         name.typmods.iter().for_each(|node| self.harmless(node));
     }
 
-    /// An operator runs a function: the server's own, unless somebody defined one.
-    pub(crate) fn operator(&mut self, names: &[Node], operator: &str) {
-        let schema = match strings(names).as_slice() {
-            [schema, _] => Some((*schema).to_owned()),
-            _ => None,
-        };
+    /// An operator runs a function: the server's own, unless somebody defined one. Says whether it is known.
+    pub(crate) fn operator(&mut self, names: &[Node]) -> bool {
+        let names = strings(names);
+        let Some(operator) = names.last() else { return true };
         let own = self.catalog.is_some_and(|catalog| catalog.is_own_operator(operator));
-        match schema.as_deref() {
-            Some("pg_catalog") => {}
-            None if !own => {}
-            _ => {
-                self.unknown_function(&format!("operator {operator}"));
-            }
+        let known = match names.as_slice() {
+            ["pg_catalog", _] => true,
+            [_] => !own,
+            _ => false,
+        };
+        if !known {
+            self.unknown_function(&format!("operator {}", names.join(".")));
         }
+        known
     }
 }

@@ -20,16 +20,20 @@ pub(crate) struct Literals {
     constants: Vec<Constant>,
     /// The constants could not be told apart: every statement is one literal.
     whole: bool,
+    /// How many tokens the text has, as far as they could be told apart.
+    tokens: usize,
 }
 
 impl Literals {
     /// Finds them. `plain_backslash`: whether a backslash in `'…'` is itself; the scanner knows no other way.
     pub(crate) fn scan(text: &str, plain_backslash: bool) -> Self {
-        let whole = Self { constants: Vec::new(), whole: true };
+        let mut whole = Self { constants: Vec::new(), whole: true, tokens: 0 };
+        let Ok(tokens) = pg_query::scan_tokens(text) else { return whole };
+        let count = tokens.len();
+        whole.tokens = count;
         if !plain_backslash && text.contains('\\') {
             return whole;
         }
-        let Ok(tokens) = pg_query::scan_tokens(text) else { return whole };
         let mut constants = Vec::new();
         for token in tokens {
             let is_literal = matches!(
@@ -53,7 +57,20 @@ impl Literals {
                 _ => return whole,
             }
         }
-        Self { constants, whole: false }
+        Self { constants, whole: false, tokens: count }
+    }
+
+    /// How many tokens the text has.
+    pub(crate) const fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Those of one statement.
+    pub(crate) fn part(&self, statement: &Range<usize>) -> Self {
+        let from = self.constants.partition_point(|c| c.span.start < statement.start);
+        let to = self.constants.partition_point(|c| c.span.start < statement.end);
+        let constants = self.constants.get(from..to).unwrap_or_default().to_vec();
+        Self { constants, whole: self.whole, tokens: 0 }
     }
 
     /// The constant at a location of the tree. A minus sign is part of the location, but not of the constant.

@@ -44,6 +44,17 @@ pub(crate) struct Level {
     pub(crate) ctes: Vec<Cte>,
 }
 
+/// One call of `set_config`.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// The setting, where that is in the text.
+    pub(crate) name: Option<String>,
+    /// Its new value, likewise.
+    pub(crate) value: Option<String>,
+    /// Whether it may hold for the transaction only.
+    pub(crate) local: bool,
+}
+
 /// Reads one statement.
 pub(crate) struct Reader<'a> {
     pub(crate) catalog: Option<&'a Catalog>,
@@ -64,7 +75,7 @@ pub(crate) struct Reader<'a> {
     /// How many names of columns have been met.
     pub(crate) names_met: u32,
     /// Settings that `set_config` changes.
-    pub(crate) settings: Vec<(Option<String>, Option<String>)>,
+    pub(crate) settings: Vec<Configured>,
     depth: u32,
     /// How many nodes may still be visited: queries that refer to themselves are visited more than once.
     steps: u32,

@@ -15,6 +15,12 @@ use vestibule_core::{Effect, Operation, traits};
 /// The longest text that is read, in bytes.
 const MAX_BYTES: usize = 4 << 20;
 
+/// The most tokens: what is made of a token takes hundreds of bytes.
+const MAX_TOKENS: usize = 400_000;
+
+/// The most statements in one text.
+const MAX_STATEMENTS: usize = 10_000;
+
 /// How deep brackets may nest before the parser, which is written in C, is given the text.
 const MAX_BRACKETS: usize = 1_000;
 
@@ -24,6 +30,14 @@ const MAX_BRACKETS: usize = 1_000;
 /// [`ReadError`] if it is no SQL that PostgreSQL's parser accepts, or is too long or nested too deeply to be read.
 pub fn read(text: &str, scope: &Scope<'_>) -> Result<Script, ReadError> {
     if text.len() > MAX_BYTES || brackets(text) > MAX_BRACKETS {
+        return Err(ReadError::TooComplex);
+    }
+    // The scanner's binding must not be given a text without a token.
+    if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)) {
+        return Ok(Script { statements: Vec::new() });
+    }
+    let literals = Literals::scan(text, scope.standard_strings);
+    if literals.tokens() > MAX_TOKENS {
         return Err(ReadError::TooComplex);
     }
     let options = if scope.standard_strings {
@@ -36,7 +50,9 @@ pub fn read(text: &str, scope: &Scope<'_>) -> Result<Script, ReadError> {
         // The scanner must not be asked where there is no token: it hands back a null pointer for none.
         return Ok(Script { statements: Vec::new() });
     }
-    let literals = Literals::scan(text, scope.standard_strings);
+    if parsed.protobuf.stmts.len() > MAX_STATEMENTS {
+        return Err(ReadError::TooComplex);
+    }
     let statements = parsed.protobuf.stmts.iter().map(|raw| one(text, raw, scope, &literals));
     Ok(Script { statements: statements.collect::<Result<_, _>>()? })
 }
@@ -103,8 +119,9 @@ fn described(
     scope: &Scope<'_>,
     literals: &Literals,
 ) -> Result<Statement, ReadError> {
-    let steps = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(300_000);
-    let mut reader = Reader::new(scope, literals.clone(), steps);
+    let own = text.get(span.clone()).unwrap_or_default();
+    let steps = u32::try_from(own.len()).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(300_000);
+    let mut reader = Reader::new(scope, literals.part(span), steps);
     if scope.catalog.is_none() {
         reader.facts.touched_unknown = true;
     }
@@ -112,7 +129,6 @@ fn described(
         Some(node) => reader.statement(node)?,
         None => Told::new("EMPTY"),
     };
-    let own = text.get(span.clone()).unwrap_or_default();
     let operation = Operation {
         effect: reader.facts.effect,
         action: told.action,

@@ -89,9 +89,7 @@ impl Reader<'_> {
     fn ordering(&mut self, node: &Node, rows: &Rows) -> Result<(), ReadError> {
         match &node.node {
             Some(NodeEnum::SortBy(sort)) => {
-                if let Some(operator) = crate::names::strings(&sort.use_op).last() {
-                    self.operator(&sort.use_op, operator);
-                }
+                self.operator(&sort.use_op);
                 sort.node.as_deref().map_or(Ok(()), |node| self.ordering(node, rows))
             }
             Some(NodeEnum::AConst(_)) => {

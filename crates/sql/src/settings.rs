@@ -2,7 +2,7 @@
 
 use crate::SessionChange;
 use crate::call::constant_text;
-use crate::names::Reader;
+use crate::names::{Configured, Reader};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, VariableSetKind, VariableSetStmt, a_const};
 use std::sync::Arc;
@@ -74,15 +74,14 @@ impl Reader<'_> {
     pub(crate) fn configured(&self) -> SessionChange {
         match self.settings.as_slice() {
             [] => SessionChange::None,
-            [(Some(name), Some(value))] => {
+            [Configured { name: Some(name), value: Some(value), local }] => {
                 let name = name.to_ascii_lowercase();
                 let values = if name == "search_path" { split_names(value) } else { vec![value.clone()] };
-                // Whether it is for the transaction only is the third argument; it is taken to be.
-                change(&name, Some(values), false)
+                change(&name, Some(values), *local)
             }
             several => {
-                let matters = |(name, _): &(Option<String>, Option<String>)| {
-                    name.as_deref().is_none_or(|name| change(name, None, true) != SessionChange::None)
+                let matters = |one: &Configured| {
+                    one.name.as_deref().is_none_or(|name| change(name, None, true) != SessionChange::None)
                 };
                 if several.iter().any(matters) { SessionChange::Role } else { SessionChange::None }
             }

@@ -127,6 +127,7 @@ impl Reader<'_> {
                 self.all(&execute.params)?;
                 self.facts.at_least(Effect::Execute);
                 self.facts.resource("prepared statement", &Arc::from(execute.name.as_str()), Access::Execute);
+                self.facts.touched_unknown = true;
                 self.facts.partial(format!("what the prepared statement {} does is not in this one", execute.name));
                 Told { output: Output::OfPrepared(execute.name.clone()), ..Told::new("EXECUTE") }
             }
@@ -176,7 +177,9 @@ impl Reader<'_> {
 
     fn channel(&mut self, action: &'static str, name: &str, access: Access, effect: Effect) -> Told {
         self.facts.at_least(effect);
-        self.facts.resource("channel", &Arc::from(name), access);
+        if !name.is_empty() {
+            self.facts.resource("channel", &Arc::from(name), access);
+        }
         Told::new(action)
     }
 
@@ -245,7 +248,7 @@ impl Reader<'_> {
             }
             NodeEnum::RefreshMatViewStmt(refresh) => {
                 self.facts.at_least(Effect::Write);
-                self.mark_range(refresh.relation.as_ref(), Access::Write);
+                self.refresh(refresh.relation.as_ref());
                 Told::new("REFRESH MATERIALIZED VIEW")
             }
             _ => self.definition(node)?,
@@ -257,6 +260,7 @@ impl Reader<'_> {
         match create.query.as_deref().and_then(|query| query.node.as_ref()) {
             Some(NodeEnum::ExecuteStmt(execute)) => {
                 self.facts.at_least(Effect::Execute);
+                self.facts.touched_unknown = true;
                 self.facts.partial(format!("what the prepared statement {} does is not in this one", execute.name));
             }
             Some(_) => {
@@ -274,6 +278,17 @@ impl Reader<'_> {
         }
         let action = if view { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };
         Ok(Told::changing(action, SessionChange::Structure))
+    }
+
+    /// A refresh does what the view's query does.
+    fn refresh(&mut self, range: Option<&RangeVar>) {
+        let Some(range) = range else { return };
+        self.mark(range, Access::Write, &[]);
+        let view = self.relation(range).zip(self.catalog);
+        match view.and_then(|(relation, catalog)| catalog.view(relation.oid)) {
+            Some(reading) => self.facts.absorb(&reading.facts),
+            None => self.facts.partial("the query of the view could not be read"),
+        }
     }
 
     pub(crate) fn define_new(&mut self, kind: &'static str, range: &RangeVar) {

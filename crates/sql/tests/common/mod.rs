@@ -84,7 +84,7 @@ fn functions() -> Vec<Function> {
     vec![
         function("public", "f_plpgsql", "plpgsql", Volatile, None),
         function("public", "f_sql", "sql", Stable, Some("SELECT max(p.ssn) FROM public.patient p WHERE p.id = $1")),
-        function("public", "f_pure", "sql", Immutable, Some("SELECT upper($1) || named")),
+        function("public", "f_pure", "sql", Immutable, Some("SELECT pg_catalog.upper($1) || named")),
         function("public", "f_bare", "sql", Stable, Some("SELECT ssn FROM patient")),
         function("public", "f_write", "sql", Volatile, Some("DELETE FROM public.patient")),
         function("public", "lower", "plpgsql", Immutable, None),
@@ -102,6 +102,15 @@ pub fn catalog() -> Catalog {
 /// A scope over it with the usual path.
 pub fn scope<'a>(catalog: &'a Catalog, path: &'a [String]) -> Scope<'a> {
     Scope { catalog: Some(catalog), search_path: path, standard_strings: true }
+}
+
+/// The names of the suites' tables made short.
+pub fn short(text: &str) -> String {
+    let all = "public.patient.born+public.patient.city+public.patient.id+public.patient.name+public.patient.note+public.patient.ssn";
+    text.replace(all, "P*")
+        .replace("public.patient.", "P.")
+        .replace("public.visit.", "V.")
+        .replace("public.city.", "C.")
 }
 
 /// `=public.patient.ssn` for a column itself, `public.a.x+public.b.y` for what is derived, `-` for what is free of
