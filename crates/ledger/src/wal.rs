@@ -132,8 +132,15 @@ impl Spare {
         Ok(())
     }
 
-    fn take(&self) -> Option<DiskFile> {
-        lock(&self.0).take()
+    /// The spare under the name of a segment, if one is ready.
+    ///
+    /// INVARIANT: it is renamed under the lock. Were it taken before it has its new name, the next spare could be made
+    /// in between, under the old name: in the very file that becomes the segment.
+    fn take_as(&self, disk: &Disk, path: &Path) -> Result<Option<DiskFile>, LedgerError> {
+        let mut spare = lock(&self.0);
+        let Some(file) = spare.as_ref() else { return Ok(None) };
+        disk.rename(file.path(), path)?;
+        Ok(spare.take().map(|file| file.renamed(path.to_path_buf())))
     }
 }
 
@@ -249,11 +256,8 @@ impl Wal {
     /// Goes on in the next segment.
     fn roll(&mut self) -> Result<(), LedgerError> {
         let path = segment_path(&self.dir, self.next);
-        let file = match self.spare.take() {
-            Some(spare) => {
-                self.disk.rename(spare.path(), &path)?;
-                spare.renamed(path)
-            }
+        let file = match self.spare.take_as(&self.disk, &path)? {
+            Some(spare) => spare,
             None => {
                 // The spare is not ready: holes do, each sync is only slower.
                 let file = self.disk.create(&path)?;

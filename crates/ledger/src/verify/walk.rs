@@ -239,6 +239,10 @@ impl Files<'_> {
             };
             let mut have = Vec::new();
             let read = read_at_most(&name.path(), MAX_BUNDLE, &mut have);
+            if read.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+                // Removed meanwhile, as it should be.
+                continue;
+            }
             if read.is_err() || want != Some(have.as_slice()) {
                 let what =
                     format!("{dir}/{narrow}, left from an earlier checkpoint, is not a beginning of what followed");
