@@ -28,6 +28,10 @@ impl Literals {
     /// Finds them. `plain_backslash`: whether a backslash in `'…'` is itself; the scanner knows no other way.
     pub(crate) fn scan(text: &str, plain_backslash: bool) -> Self {
         let mut whole = Self { constants: Vec::new(), whole: true, tokens: 0 };
+        // Without a token the scanner hands out a null pointer, of which its binding makes a slice: undefined behaviour.
+        if text.bytes().all(|byte| matches!(byte, b' ' | b'\t'..=b'\r')) {
+            return Self::default();
+        }
         let Ok(tokens) = pg_query::scan_tokens(text) else { return whole };
         let count = tokens.len();
         whole.tokens = count;
