@@ -133,13 +133,27 @@ async fn foreign_verifiers_reject_what_we_reject() {
     copy(&log_dir, &copied);
     fs::remove_dir_all(copied.join("wal")).unwrap();
     fs::remove_file(copied.join(".lock")).unwrap();
+    drop_left_over(&copied);
     assert_eq!(both(v, &copied), [Ok(()), Ok(())]);
     let tried = mutate(v, &copied);
-    assert!(tried > 25, "{tried}");
+    assert!(tried >= 24, "{tried}");
     // An old checkpoint over new tiles is an old log: not wrong by itself. Its size altered is.
     fs::write(copied.join("checkpoint"), older.replacen("\n303\n", "\n304\n", 1)).unwrap();
     assert!(!checked(&copied).is_whole());
     assert!(both(v, &copied).iter().all(Result::is_err));
+}
+
+/// Removes the partial tiles that earlier checkpoints left and the newest one does not need: others never look at them.
+fn drop_left_over(log: &Path) {
+    for level in ["0", "1", "entries"] {
+        for dir in fs::read_dir(log.join("tile").join(level)).unwrap().map(|d| d.unwrap().path()).filter(|d| d.is_dir()) {
+            let mut widths: Vec<u16> =
+                fs::read_dir(&dir).unwrap().map(|f| f.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+            widths.sort_unstable();
+            widths.pop();
+            widths.iter().for_each(|w| fs::remove_file(dir.join(w.to_string())).unwrap());
+        }
+    }
 }
 
 /// Changes every published file in several ways, each in a copy of its own; all three verifiers must reject each.
