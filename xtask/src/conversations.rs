@@ -80,6 +80,11 @@ fn converse(client: &Client, server: &Server, through: Option<&Address>, tally: 
 fn judge(mut gateway: Gateway, server: &Server, tally: &mut Tally) {
     let name = |what: &str| format!("gateway before PostgreSQL {}: {what}", server.major());
     let log = gateway.log();
+    if !gateway.alive() {
+        let words: Vec<&str> = log.lines().rev().take(12).collect();
+        let words: Vec<&str> = words.into_iter().rev().collect();
+        return tally.fail(&name("it stays up"), &format!("it died; it said:\n{}", words.join("\n")));
+    }
     if log.contains(PASSWORD) {
         tally.fail(&name("log"), "the target's password is in the gateway's log");
     } else {

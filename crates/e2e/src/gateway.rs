@@ -202,6 +202,12 @@ impl Gateway {
         self.process.as_ref().map(Guarded::pid)
     }
 
+    /// Whether it runs.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.process.as_ref().is_some_and(Guarded::alive)
+    }
+
     /// What it has logged since it was started last.
     #[must_use]
     pub fn log(&self) -> String {
