@@ -280,10 +280,11 @@ impl Session {
         match self.awaited.front().map(|a| &a.what) {
             Some(What::Query { .. }) => self.end_query(out),
             Some(What::Sync { .. }) => {
-                self.syncs = self.syncs.saturating_sub(1);
+                self.sync_over();
                 self.awaited.pop_front();
             }
             Some(What::Refused { simple: true, .. }) => {
+                self.segments_over = self.segments_over.saturating_add(1);
                 self.awaited.pop_front();
             }
             // The server took a Sync for real that was sent while data were copied in.
@@ -302,6 +303,7 @@ impl Session {
     /// A Query is over; what of it did not run (after an error) is closed.
     fn end_query(&mut self, out: &mut Steps) {
         let Some(Awaited { what: What::Query { last }, op, change, .. }) = self.awaited.pop_front() else { return };
+        self.segments_over = self.segments_over.saturating_add(1);
         self.unconfirmed = self.unconfirmed.saturating_sub(usize::from(change.is_some()));
         self.not_run(op, last, out);
     }
@@ -424,6 +426,9 @@ impl Session {
         let mut code = code;
         let mut changes = Vec::new();
         while let Some(next) = self.awaited.pop_front_if(|a| !matches!(a.what, What::Sync { .. })) {
+            if matches!(next.what, What::Query { .. } | What::Refused { simple: true, .. }) {
+                self.segments_over = self.segments_over.saturating_add(1);
+            }
             if let What::Query { last } = next.what {
                 self.not_run(next.op, last, out);
             } else if let Some(id) = next.op

@@ -54,7 +54,7 @@ impl Session {
     /// The target is ready and no transaction is open.
     pub(super) fn transaction_over(&mut self, out: &mut Steps) {
         let ops = &mut self.ops;
-        self.registry.transaction_over(|suspended| {
+        self.registry.transaction_over(self.segments_over, |suspended| {
             ops.done(suspended, out);
         });
         if std::mem::take(&mut self.names.touched) {

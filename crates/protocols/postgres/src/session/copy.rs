@@ -9,7 +9,7 @@ mod lines;
 use super::Session;
 use super::awaited::What;
 use super::back::Answer;
-use super::rows::{RowPlan, plan_copy};
+use super::rows::{Known, RowPlan, plan_copy};
 use crate::wire::read::Reader;
 use crate::wire::value::Scratch;
 use crate::wire::{HEADER, body, build, malformed};
@@ -58,7 +58,7 @@ impl Session {
                 // The server ignores a Sync that reaches it while it reads data.
                 while matches!(self.awaited.get(1).map(|a| &a.what), Some(What::Sync { .. })) {
                     self.awaited.remove(1);
-                    self.syncs = self.syncs.saturating_sub(1);
+                    self.sync_over();
                     self.unsynced = true;
                 }
             }
@@ -71,11 +71,17 @@ impl Session {
         Ok(())
     }
 
+    /// A Sync is answered or ignored.
+    pub(super) fn sync_over(&mut self) {
+        self.syncs = self.syncs.saturating_sub(1);
+        self.segments_over = self.segments_over.saturating_add(1);
+    }
+
     /// The copy succeeded: each Sync that was sent before its end was ignored.
     pub(super) fn copy_in_over(&mut self) {
         while self.awaited.front().is_some_and(|a| matches!(a.what, What::Sync { copying: true })) {
             self.awaited.pop_front();
-            self.syncs = self.syncs.saturating_sub(1);
+            self.sync_over();
         }
     }
 
@@ -90,13 +96,14 @@ impl Session {
         let mut reader = Reader::new(body(answer.frame), "CopyOutResponse");
         let binary = reader.u8()? == 1;
         let count = reader.count()?;
-        let shadowed = self.names.shadowed;
+        let known =
+            Known { catalog: self.catalog.as_deref(), version: self.version, shadowed: self.names.shadowed };
         let op =
             id.and_then(|id| self.ops.get_mut(id)).ok_or_else(|| malformed("a copy that no operation asked for"))?;
         let terms = op.terms.as_ref().ok_or_else(|| malformed("a copy without a permit"))?;
         let copy = op.meant.statement.copy.as_ref().filter(|c| c.way == CopyWay::Out);
         let types = copy.map_or(&[][..], |c| &c.types);
-        let plan = plan_copy(count, types, binary, &op.source, &terms.mask, shadowed);
+        let plan = plan_copy(count, types, binary, &op.source, &terms.mask, known);
         let format = copy.map(|c| &c.format).filter(|f| binary == matches!(f, CopyFormat::Binary));
         let mode = match format {
             _ if plan.reach == 0 && terms.row_limit.is_none() => Mode::Pass,

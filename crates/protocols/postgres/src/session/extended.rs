@@ -228,6 +228,7 @@ impl Session {
     pub(super) fn pass_sync(&mut self, message: Message<'_>, out: &mut Steps) {
         message.relay(self.last_open(), out);
         self.syncs = self.syncs.saturating_add(1);
+        self.segments = self.segments.saturating_add(1);
         self.unsynced = false;
         self.flushed = true;
         let copying = self.copying_in.is_some();

@@ -68,6 +68,7 @@ impl Session {
         // The server forgets the unnamed statement and portal.
         let change = self.registry.statement(b"").is_some().then(|| self.registry.set_statement(b"", None));
         self.unconfirmed = self.unconfirmed.saturating_add(usize::from(change.is_some()));
+        self.segments = self.segments.saturating_add(1);
         self.awaited.push_back(Awaited { what: What::Query { last }, op: first, change, last: false });
     }
 
@@ -92,7 +93,7 @@ impl Session {
             }
             b'B' => {
                 let portal = self.unit.portal.clone().unwrap_or_default();
-                let bound = self.unit.subject.clone().map(|prepared| Portal { prepared, op: None });
+                let bound = self.unit.subject.clone().map(|prepared| Portal { prepared, op: None, segment: self.segments });
                 let before = self.registry.portal(&portal).and_then(|p| p.op);
                 let change = self.registry.set_portal(&portal, bound);
                 self.unconfirmed = self.unconfirmed.saturating_add(1);

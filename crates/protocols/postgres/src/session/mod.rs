@@ -54,6 +54,9 @@ struct Session {
     awaited: VecDeque<Awaited>,
     /// Sync messages among what is awaited.
     syncs: usize,
+    /// Sync and Query messages sent, and those that were answered (or, as we know, ignored).
+    segments: u64,
+    segments_over: u64,
     /// Changes of the registry among what is awaited.
     unconfirmed: usize,
     /// Transaction status as the target last said it.
@@ -104,6 +107,8 @@ impl Session {
             ops: Ops::default(),
             awaited: VecDeque::new(),
             syncs: 0,
+            segments: 0,
+            segments_over: 0,
             unconfirmed: 0,
             status: b'I',
             phase: Phase::Reading,

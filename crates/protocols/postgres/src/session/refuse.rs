@@ -107,6 +107,7 @@ impl Session {
             return;
         }
         out.write(Side::Target, None, |made| query(made, FAILS));
+        self.segments = self.segments.saturating_add(1);
         self.awaited.push_back(Awaited::new(What::Refused { no: Box::new(no), simple: true }, None));
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Portal {
     pub prepared: Prepared,
     /// The operation that runs it and was suspended.
     pub op: Option<OpId>,
+    /// How many Sync and Query messages had been sent when it was bound.
+    pub segment: u64,
 }
 
 /// A change that can be undone.
@@ -133,11 +135,16 @@ impl Registry {
         }
     }
 
-    /// The transaction is over: portals are gone, and cursors that were not declared to be held.
-    pub fn transaction_over(&mut self, mut suspended: impl FnMut(OpId)) {
-        for op in self.portals.drain().filter_map(|(_, portal)| portal.op) {
-            suspended(op);
-        }
+    /// The transaction is over with the Sync or Query of this number: portals of before it are gone, and cursors that
+    /// were not declared to be held.
+    pub fn transaction_over(&mut self, segment: u64, mut suspended: impl FnMut(OpId)) {
+        self.portals.retain(|_, portal| {
+            let stays = portal.segment >= segment;
+            if let Some(op) = portal.op.filter(|_| !stays) {
+                suspended(op);
+            }
+            stays
+        });
         self.cursors.retain(|_, meant| is_held(meant));
     }
 }

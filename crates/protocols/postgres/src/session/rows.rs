@@ -152,21 +152,37 @@ pub(super) fn plan_copy(
     binary: bool,
     source: &Source,
     mask: &Arc<dyn Mask>,
-    shadowed: bool,
+    known: Known<'_>,
 ) -> RowPlan {
-    let oid = |at: usize| types_known.get(at).copied().flatten().unwrap_or(0);
     let lineages: Vec<Lineage> = (0..count)
         .map(|at| {
             let said = from_output(source.output(), at, count);
-            if shadowed { distrust(said) } else { said }
+            if known.shadowed { distrust(said) } else { said }
         })
         .collect();
+    let oid = |at: usize| {
+        let said = types_known.get(at).copied().flatten();
+        said.or_else(|| type_of(known.catalog?, lineages.get(at)?)).unwrap_or(0)
+    };
     let fields: Vec<Field<'_>> = lineages
         .iter()
         .enumerate()
         .map(|(at, lineage)| Field { name: "", origin: origin(lineage), kind: types::kind_of(oid(at)) })
         .collect();
     RowPlan::new(cells(mask.plan(&fields), (0..count).map(|at| (oid(at), binary))))
+}
+
+/// The type of a column that passes unchanged.
+fn type_of(catalog: &Catalog, lineage: &Lineage) -> Option<u32> {
+    let Lineage::Column(column) = lineage else { return None };
+    // A schema's name may hold a dot as well.
+    let dots = column.relation.match_indices('.').map(|(at, _)| at);
+    let relation = dots.filter_map(|at| {
+        let (schema, name) = column.relation.split_at_checked(at)?;
+        catalog.relation(schema, name.strip_prefix('.')?)
+    });
+    let found = relation.into_iter().find_map(|r| r.columns.iter().find(|c| c.name == column.column));
+    found.map(|c| c.type_oid)
 }
 
 /// One cell a column; where the mask says nothing of a column, it is withheld.
