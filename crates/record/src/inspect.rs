@@ -2,7 +2,7 @@
 //! to be held against what the ledger says.
 
 use crate::archive::{chunk_bytes, has_chunks, header_bytes};
-use crate::chunk::{Head, Sealed};
+use crate::chunk::{HEAD, Head, Sealed};
 use crate::error::RecordError;
 use crate::header;
 use crate::objects::Directory;
@@ -32,7 +32,17 @@ pub fn inspect(dir: &Path, sid: &str) -> Result<Inspection, RecordError> {
     let mut found = Inspection { sealed_to: header::recipients(&place, &header)?, chunks: Vec::new(), digest: None };
     let mut previous = sha256(&header);
     let mut number = 0_u64;
-    while let Some(stored) = chunk_bytes(&objects, &place, number, None)? {
+    loop {
+        let Some(stored) = chunk_bytes(&objects, &place, number, None)? else {
+            if !has_chunks(&objects, &place, number)? {
+                return Ok(found);
+            }
+            // Between the look and the list it may just have come: a session may be live.
+            if chunk_bytes(&objects, &place, number, Some(HEAD))?.is_some() {
+                continue;
+            }
+            return Err(RecordError::chunk(sid, number, "is missing, though later ones are there"));
+        };
         let bad = |what| RecordError::chunk(sid, number, what);
         if found.digest.is_some() {
             return Err(bad("comes after the last one"));
@@ -44,8 +54,4 @@ pub fn inspect(dir: &Path, sid: &str) -> Result<Inspection, RecordError> {
         found.chunks.push(head.sealed(&previous, stored.len() as u64));
         number = number.saturating_add(1);
     }
-    if has_chunks(&objects, &place, number.saturating_add(1))? {
-        return Err(RecordError::chunk(sid, number, "is missing, though later ones are there"));
-    }
-    Ok(found)
 }

@@ -37,7 +37,7 @@ pub struct Summary {
 pub struct Recorder {
     shop: Arc<Shop>,
     slot: Arc<Slot>,
-    open: Vec<u8>,
+    pub(crate) open: Vec<u8>,
     events: u32,
     from_us: u64,
     at_us: u64,

@@ -83,6 +83,38 @@ async fn a_live_session_can_be_followed() {
     assert_eq!(*moments.ending(), Ending::Closed { digest: summary.digest });
 }
 
+#[test]
+fn a_reader_beside_a_fast_writer_never_sees_damage() {
+    let (dir, key, sid) = (tempfile::tempdir().unwrap(), key(), sid(16));
+    let writer = Writer::start(dir.path(), vec![key.public().clone()], options(1 << 10)).unwrap();
+    let recorder = writer.session(header(&sid)).unwrap();
+    let recording = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async move {
+            let mut recorder = recorder;
+            for number in 1..=600 {
+                operate(&mut recorder, number, &frame(number, 900)).unwrap();
+                recorder.room().await.unwrap();
+            }
+            recorder.close().await.unwrap();
+        });
+    });
+    while !folder(dir.path(), &sid).join("header").exists() {
+        std::thread::yield_now();
+    }
+    let mut moments = Archive::open(dir.path(), vec![key.clone()]).recording(&sid).unwrap().moments();
+    let (mut seen, mut looks) = (0, 0);
+    while *moments.ending() == Ending::Open {
+        seen += moments.by_ref().map(Result::unwrap).count();
+        let outside = inspect(dir.path(), &sid).unwrap();
+        assert!(outside.chunks.len() as u64 >= moments.chunks());
+        looks += 1;
+    }
+    recording.join().unwrap();
+    assert!(looks > 1);
+    assert_eq!(seen, 2_400);
+}
+
 #[tokio::test]
 async fn age_closes_a_chunk() {
     let (dir, key, sid) = (tempfile::tempdir().unwrap(), key(), sid(4));
