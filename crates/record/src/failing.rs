@@ -115,8 +115,8 @@ async fn a_failure_at_any_write_is_told_and_ends_it() {
         assert!(frames(&mut recorder, 999).is_err());
         assert!(recorder.flush().await.is_err());
         assert!(recorder.sync().await.is_err());
+        assert!(recorder.finish().await.is_err());
         let noted = recorder.take_sealed();
-        assert!(recorder.close().await.is_err());
         match read(dir.path(), &key) {
             Ok((moments, ending)) => {
                 assert_eq!(ending, Ending::Open);

@@ -47,7 +47,6 @@ pub struct Recorder {
     written: (u64, u64),
     /// Why nothing more is taken. What was taken before is still written.
     ended: Option<RecordError>,
-    closed: bool,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -75,7 +74,6 @@ impl Recorder {
             waiting: 0,
             written: (0, 0),
             ended: None,
-            closed: false,
         }
     }
 
@@ -220,9 +218,18 @@ impl Recorder {
     /// Closes the recording: writes what is left and marks the last chunk.
     ///
     /// # Errors
-    /// It could not be stored, or not everything was taken; the recording stays open for ever, and its reader is told
-    /// so. Call [`Recorder::sync`] and [`Recorder::take_sealed`] before, to have the chunks in that case too.
+    /// As [`Recorder::finish`].
     pub async fn close(mut self) -> Result<Summary, RecordError> {
+        self.finish().await
+    }
+
+    /// [`Recorder::close`] that leaves the recorder, so that after an error the chunks that made it to storage can still
+    /// be taken.
+    ///
+    /// # Errors
+    /// It could not be stored, or not everything was taken; the recording stays open for ever, and its reader is told
+    /// so.
+    pub async fn finish(&mut self) -> Result<Summary, RecordError> {
         if let Some(error) = self.ended.clone() {
             self.sync().await?;
             return Err(error);
@@ -230,7 +237,7 @@ impl Recorder {
         self.room().await?;
         let last = self.batch(true);
         self.backlog.push(last);
-        self.closed = true;
+        self.ended = Some(RecordError::Closed);
         self.submit();
         self.room().await?;
         let sealed = self.take_sealed();
@@ -303,7 +310,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        if self.closed || self.slot.failed.load(Ordering::Acquire) {
+        if self.slot.failed.load(Ordering::Acquire) {
             return;
         }
         if self.events > 0 {

@@ -194,7 +194,20 @@ async fn nothing_readable_is_on_the_disk() {
             assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "{secret}");
         }
     }
-    assert_eq!(files, 2);
+    assert_eq!(files, 2, "a short session is a header and one chunk");
+}
+
+#[tokio::test]
+async fn nothing_follows_the_end() {
+    let (dir, key, sid) = (tempfile::tempdir().unwrap(), key(), sid(17));
+    let writer = Writer::start(dir.path(), vec![key.public().clone()], options(4 << 10)).unwrap();
+    let mut recorder = writer.session(header(&sid)).unwrap();
+    operate(&mut recorder, 1, b"rows").unwrap();
+    let summary = recorder.finish().await.unwrap();
+    assert!(matches!(operate(&mut recorder, 2, b"rows"), Err(RecordError::Closed)));
+    assert!(matches!(recorder.finish().await, Err(RecordError::Closed)));
+    drop(recorder);
+    assert_eq!(inspect(dir.path(), &sid).unwrap().digest, Some(summary.digest));
 }
 
 #[tokio::test]

@@ -285,25 +285,20 @@ impl Session {
 
     /// Closes the recording, and notes its last chunks. Gives the digest that `session.closed` carries.
     async fn end_recording(&self, mut recorder: Recorder, facts: &SessionFacts, log: &SessionLog) -> Option<String> {
-        // The chunks that made it to storage are noted also where the end does not.
-        let stored = recorder.sync().await;
-        let noted = log.chunks(&mut recorder).await;
-        let closed = match stored {
-            Ok(()) => recorder.close().await,
-            Err(error) => Err(error),
-        };
-        let summary = match closed {
+        let summary = match recorder.finish().await {
             Ok(summary) => summary,
             Err(error) => {
                 tracing::error!(sid = %facts.sid, %error, "the recording of a session could not be completed");
                 self.house.observer.saw(Seen::Fault(FaultKind::Record));
+                // What made it to storage is noted all the same; that this fails too is told by what follows.
+                let _ = log.chunks(&mut recorder).await;
                 return None;
             }
         };
         for sealed in &summary.sealed {
             log.chunk(sealed).await.ok()?;
         }
-        noted.ok().map(|()| summary.digest)
+        Some(summary.digest)
     }
 
     async fn note_closed(
