@@ -12,7 +12,9 @@ pub(crate) const OPEN: &str = "session.open";
 pub(crate) const CLOSED: &str = "session.closed";
 /// Last entry of a session that the gateway did not survive.
 pub(crate) const ABANDONED: &str = "session.abandoned";
-/// Last entry of an epoch that ended in order.
+/// The gateway is up; every session of earlier epochs has an end by now.
+pub(crate) const STARTED: &str = "gateway.started";
+/// Last entry of the gateway's chain in an epoch that ended in order.
 pub(crate) const SHUTDOWN: &str = "gateway.shutdown";
 
 /// Whether nothing may follow in a session.

@@ -67,7 +67,6 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<Report, LedgerError
         if whole && wal_dir(dir).is_dir() {
             report.unsigned = frames::check(dir, &checkpoint, &mut chains, &mut findings);
         }
-        chains.finish(&mut findings);
         chains.fill(&mut report);
         report.since = older.filter(|_| older_met).map(|o| o.size);
         report.checkpoint = Some(checkpoint);

@@ -2,7 +2,7 @@
 
 use super::OpenSession;
 use crate::error::LedgerError;
-use crate::kinds::{OpenOperations, SHUTDOWN, ends_session};
+use crate::kinds::{OpenOperations, SHUTDOWN, STARTED, ends_session};
 use crate::{GATEWAY, Reader, SessionChain, leaf_hash, scan};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,13 +20,14 @@ pub(super) struct State {
 /// First look at so many entries, then at twice as many.
 const FIRST_WINDOW: u64 = 4096;
 
-/// Reads back to where nothing was open, and forward from there.
+/// Reads back to the last start of the gateway, before which every older session was ended, and forward from there.
+/// A shutdown is no such place: a session may have been open when the gateway lost patience with it.
 pub(super) fn resume(dir: &Path, size: u64) -> Result<State, LedgerError> {
     let reader = Reader::open(dir)?;
     let (mut to, mut window) = (size, FIRST_WINDOW);
     let start = loop {
         let from = to.saturating_sub(window);
-        if let Some(at) = last_clean_start(&reader, from, to)? {
+        if let Some(at) = last_start(&reader, from, to)? {
             break at;
         }
         if from == 0 {
@@ -37,19 +38,17 @@ pub(super) fn resume(dir: &Path, size: u64) -> Result<State, LedgerError> {
     forward(&reader, start, size)
 }
 
-/// The last entry within the window that follows a `gateway.shutdown`: no session was open before it.
-fn last_clean_start(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, LedgerError> {
+/// The last start of the gateway within the window.
+fn last_start(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, LedgerError> {
     let mut found = None;
-    let mut after_shutdown = false;
-    for item in reader.entries(from.saturating_sub(1)) {
+    for item in reader.entries(from) {
         let (index, entry) = item?;
         if index >= to {
             break;
         }
-        if after_shutdown && index >= from {
+        if scan(&entry).is_ok_and(|e| e.kind == STARTED && e.sid == GATEWAY) {
             found = Some(index);
         }
-        after_shutdown = scan(&entry).is_ok_and(|e| e.kind == SHUTDOWN && e.sid == GATEWAY);
     }
     Ok(found)
 }
@@ -57,18 +56,17 @@ fn last_clean_start(reader: &Reader, from: u64, to: u64) -> Result<Option<u64>, 
 fn forward(reader: &Reader, from: u64, size: u64) -> Result<State, LedgerError> {
     let mut state = State { epoch: 0, gateway: SessionChain::new(GATEWAY), open: Vec::new(), clean: true };
     let mut open: BTreeMap<String, Open> = BTreeMap::new();
-    // The shutdown before the start carries the gateway's chain, should nothing after it do so.
-    for item in reader.entries(from.saturating_sub(1)) {
+    for item in reader.entries(from) {
         let (index, entry) = item?;
         if index >= size {
             break;
         }
         let Ok(envelope) = scan(&entry) else { continue };
         state.epoch = state.epoch.max(envelope.epoch);
-        state.clean = envelope.kind == SHUTDOWN && envelope.sid == GATEWAY;
         let chain = SessionChain::resume(envelope.sid, envelope.seq.saturating_add(1), leaf_hash(&entry));
         if envelope.sid == GATEWAY {
             state.gateway = chain;
+            state.clean = envelope.kind == SHUTDOWN;
         } else if ends_session(envelope.kind) {
             open.remove(envelope.sid);
         } else {

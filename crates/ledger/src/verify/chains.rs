@@ -3,7 +3,7 @@
 //! Held in memory: the sessions that are open, and the operations that are under way in them.
 
 use super::report::{FindingKind, Findings, Report, Sessions};
-use crate::kinds::{ABANDONED, Ending, OPEN, OpenOperations, SHUTDOWN, ends_session};
+use crate::kinds::{ABANDONED, Ending, OPEN, OpenOperations, SHUTDOWN, STARTED, ends_session};
 use crate::{Envelope, GATEWAY, Hash, NO_PREVIOUS, scan};
 use std::collections::HashMap;
 use vestibule_core::Timestamp;
@@ -98,8 +98,9 @@ impl Chains {
         self.follow_epoch(&envelope, index, findings);
         if envelope.sid == GATEWAY {
             self.gateway.step(&envelope, leaf, index, findings);
-            if envelope.kind == SHUTDOWN {
-                self.shut_down(index, findings);
+            self.shut |= envelope.kind == SHUTDOWN;
+            if envelope.kind == STARTED {
+                self.all_ended(index, findings);
             }
         } else {
             self.follow_session(&envelope, leaf, index, findings);
@@ -112,7 +113,8 @@ impl Chains {
             return wrong(format!("epoch {} comes after epoch {}", envelope.epoch, self.epoch));
         }
         if envelope.epoch == self.epoch {
-            if self.shut {
+            // Sessions may still be ending when the gateway says that it does.
+            if self.shut && envelope.sid == GATEWAY {
                 wrong(format!("it follows the shutdown that ended epoch {}", self.epoch));
             }
             return;
@@ -125,10 +127,13 @@ impl Chains {
         self.shut = false;
     }
 
-    fn shut_down(&mut self, index: u64, findings: &mut Findings) {
-        self.shut = true;
-        for (sid, link) in self.open.drain() {
-            let what = format!("session {sid}, open since entry {}, was not closed before the shutdown", link.since);
+    /// A gateway that is up has ended the sessions it found open.
+    fn all_ended(&mut self, index: u64, findings: &mut Findings) {
+        let epoch = self.epoch;
+        let mut left: Vec<_> = self.open.extract_if(|_, link| link.epoch != epoch).collect();
+        left.sort_by_key(|(_, link)| link.since);
+        for (sid, link) in left {
+            let what = format!("session {sid}, open since entry {}, has no end", link.since);
             findings.add(FindingKind::Session, Some(index), what);
         }
     }
@@ -177,16 +182,6 @@ impl Chains {
             self.extent_unknown = self.extent_unknown.saturating_add(left as u64);
         } else {
             self.sessions.closed = self.sessions.closed.saturating_add(1);
-        }
-    }
-
-    /// The log is over: sessions of epochs that are over must have an end.
-    pub fn finish(&mut self, findings: &mut Findings) {
-        let mut left: Vec<_> = self.open.iter().filter(|(_, link)| link.epoch != self.epoch).collect();
-        left.sort_by_key(|(_, link)| link.since);
-        for (sid, link) in left {
-            let what = format!("session {sid} was open when epoch {} ended and was never ended", link.epoch);
-            findings.add(FindingKind::Session, Some(link.since), what);
         }
     }
 

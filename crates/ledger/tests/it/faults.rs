@@ -1,9 +1,7 @@
 //! A failing disk, at every single change it is asked for: nothing acknowledged is lost, nothing is invented, and what
 //! failed once takes nothing more until it is opened again.
 
-mod common;
-
-use common::{Gateway, checked, copy, create, options, temp};
+use crate::common::{Gateway, checked, copy, create, options, temp};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,12 +50,12 @@ struct Told {
 
 /// Appends entries until something fails or all are in; checkpoints twice on the way.
 async fn work(options: Options, told: &mut Told) -> Result<(), LedgerError> {
-    let (ledger, recovery) = Ledger::open(options)?;
+    let (ledger, recovery) = crate::common::reopen(options)?;
     let mut chain = SessionChain::new("s");
     let body = json!({"text": "x".repeat(900)});
     for n in 0..320_u64 {
         let mut next = chain.clone();
-        let leaf = next.entry(vestibule_core::Timestamp(1), "k", common::ORIGIN, recovery.epoch, &body);
+        let leaf = next.entry(vestibule_core::Timestamp(1), "k", crate::common::ORIGIN, recovery.epoch, &body);
         told.offered.insert(ledger.size(), leaf.clone());
         let receipt = ledger.append_wait(&leaf).await?;
         chain = next;
@@ -74,11 +72,14 @@ async fn work(options: Options, told: &mut Told) -> Result<(), LedgerError> {
 
 /// After the failure, on the same directory with a good disk.
 async fn after(log: &Path, told: &Told, case: &str) {
-    let (ledger, recovery) = Ledger::open(options(log)).unwrap_or_else(|e| panic!("{case}: does not open again: {e}"));
+    let (ledger, recovery) =
+        crate::common::reopen(options(log)).unwrap_or_else(|e| panic!("{case}: does not open again: {e}"));
     let have: Vec<_> = Reader::open(log).unwrap().entries(0).map(Result::unwrap).collect();
     assert_eq!(have.len() as u64, recovery.entries, "{case}");
     for receipt in &told.safe {
-        let (_, entry) = have.get(usize::try_from(receipt.index).unwrap()).unwrap_or_else(|| panic!("{case}: entry {} is lost", receipt.index));
+        let (_, entry) = have
+            .get(usize::try_from(receipt.index).unwrap())
+            .unwrap_or_else(|| panic!("{case}: entry {} is lost", receipt.index));
         assert_eq!(leaf_hash(entry), receipt.leaf_hash, "{case}");
     }
     for (index, entry) in &have {
@@ -89,7 +90,9 @@ async fn after(log: &Path, told: &Told, case: &str) {
     assert_eq!(receipt.index, recovery.entries, "{case}");
     ledger.shutdown().await.unwrap();
     let findings = checked(log).findings;
-    let expected = |f: &vestibule_ledger::Finding| f.to_string().contains("session s begins with k") || f.index == Some(receipt.index);
+    let expected = |f: &vestibule_ledger::Finding| {
+        f.to_string().contains("session s begins with k") || f.index == Some(receipt.index)
+    };
     assert!(findings.iter().all(expected), "{case}: {findings:?}");
 }
 
@@ -142,7 +145,7 @@ async fn what_failed_once_stays_failed_until_it_is_opened_again() {
         }
         _ => Verdict::Go,
     });
-    let (ledger, _) = Ledger::open(options.clone()).unwrap();
+    let (ledger, _) = crate::common::reopen(options.clone()).unwrap();
     let before = ledger.append(b"before").unwrap();
     ledger.safe(before).await.unwrap();
     broken.store(true, Ordering::SeqCst);
@@ -156,7 +159,7 @@ async fn what_failed_once_stays_failed_until_it_is_opened_again() {
     assert!(!ledger.is_safe(before) && ledger.poisoned().is_some_and(|why| why.contains("the sync failed")));
     assert!(ledger.shutdown().await.is_err());
     drop(ledger);
-    let (ledger, recovery) = Ledger::open(options).unwrap();
+    let (ledger, recovery) = crate::common::reopen(options).unwrap();
     assert!((1..=2).contains(&recovery.entries));
     let again = ledger.append(b"again").unwrap();
     ledger.safe(again).await.unwrap();
@@ -209,7 +212,7 @@ async fn a_full_queue_waits_and_loses_nothing() {
         }
         Verdict::Go
     });
-    let (ledger, _) = Ledger::open(options).unwrap();
+    let (ledger, _) = crate::common::reopen(options).unwrap();
     let entry = [b'x'; 700];
     let mut refused = 0;
     for n in 0..60 {
@@ -243,11 +246,11 @@ async fn a_restored_snapshot_is_refused() {
     gateway.stop().await.unwrap();
     fs::remove_dir_all(&log).unwrap();
     copy(&snapshot, &log);
-    let refused = Ledger::open(options(&log)).map(drop).unwrap_err();
+    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Behind { .. }), "{refused}");
     // And without the file that remembers, too.
     fs::remove_file(dir.path().join("l.lock")).unwrap();
-    let refused = Ledger::open(options(&log)).map(drop).unwrap_err();
+    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::LockMissing { .. }), "{refused}");
 }
 
@@ -255,16 +258,16 @@ async fn a_restored_snapshot_is_refused() {
 async fn another_history_is_refused() {
     let dir = temp();
     let (log, fork) = (dir.path().join("l"), dir.path().join("fork"));
-    common::whole_log(&log, 40).await;
-    common::whole_log(&fork, 41).await;
+    crate::common::whole_log(&log, 40).await;
+    crate::common::whole_log(&fork, 41).await;
     // The fork's files, longer, validly signed with the same key, under this log's memory of what it signed.
     fs::remove_dir_all(&log).unwrap();
     copy(&fork, &log);
-    let refused = Ledger::open(options(&log)).map(drop).unwrap_err();
+    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Damaged { .. } | LedgerError::Forked { .. }), "{refused}");
     // Even where the published checkpoint was put back.
     fs::copy(dir.path().join("l.lock"), log.join("checkpoint")).unwrap();
-    let refused = Ledger::open(options(&log)).map(drop).unwrap_err();
+    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Forked { .. }), "{refused}");
 }
 
@@ -274,8 +277,8 @@ async fn one_process_at_a_time_and_one_log_a_directory() {
     let log = dir.path().join("l");
     assert!(matches!(Ledger::open(options(&log)), Err(LedgerError::Missing(_))));
     create(&log);
-    assert!(matches!(Ledger::create(&log, common::ORIGIN, &common::key()), Err(LedgerError::Exists(_))));
-    let (ledger, _) = Ledger::open(options(&log)).unwrap();
+    assert!(matches!(Ledger::create(&log, crate::common::ORIGIN, &crate::common::key()), Err(LedgerError::Exists(_))));
+    let (ledger, _) = crate::common::reopen(options(&log)).unwrap();
     assert!(matches!(Ledger::open(options(&log)), Err(LedgerError::InUse(_))));
     assert!(matches!(ledger.append(b""), Err(LedgerError::Empty)));
     assert!(matches!(ledger.append(&vec![0; 65_536]), Err(LedgerError::TooLarge(65_536))));
@@ -283,9 +286,42 @@ async fn one_process_at_a_time_and_one_log_a_directory() {
     ledger.shutdown().await.unwrap();
     assert!(matches!(ledger.append(b"x"), Err(LedgerError::Closed)));
     drop(ledger);
-    let (_, recovery) = Ledger::open(options(&log)).unwrap();
+    let (_, recovery) = crate::common::reopen(options(&log)).unwrap();
     assert_eq!(recovery.entries, 1);
     for name in ["a b", "a+b", "a\"b", "a\\b", ""] {
-        assert!(matches!(Ledger::create(&dir.path().join("n"), name, &common::key()), Err(LedgerError::Origin(_))), "{name}");
+        assert!(
+            matches!(Ledger::create(&dir.path().join("n"), name, &crate::common::key()), Err(LedgerError::Origin(_))),
+            "{name}"
+        );
     }
+}
+
+#[tokio::test]
+async fn a_segment_taken_slowly_is_not_overwritten_by_the_next_spare() {
+    let dir = temp();
+    let log = dir.path().join("l");
+    create(&log);
+    let mut options = options(&log);
+    options.checkpoint_every = Duration::from_millis(1);
+    options.disk = Disk::hooked(|op| {
+        // Long enough for the publishing thread to look for a spare again and again.
+        if matches!(op, Op::Rename(from, _) if from.ends_with("spare")) {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        Verdict::Go
+    });
+    let (ledger, _) = crate::common::reopen(options.clone()).unwrap();
+    let mut last = None;
+    for n in 0..60_u32 {
+        let mut entry = vec![b'x'; 10_000];
+        entry.extend_from_slice(&n.to_be_bytes());
+        let receipt = ledger.append_wait(&entry).await.unwrap();
+        ledger.safe(receipt).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        last = Some(receipt);
+    }
+    ledger.shutdown().await.unwrap();
+    drop(ledger);
+    let (_, recovery) = crate::common::reopen(options).unwrap();
+    assert_eq!((recovery.last_index, recovery.dropped_bytes), (last.map(|r| r.index), 0));
 }

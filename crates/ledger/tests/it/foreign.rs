@@ -4,9 +4,7 @@
 //! Only the glue in `tests/foreign` is ours. Where there is no `go`, or its modules cannot be had, the tests are
 //! skipped by name.
 
-mod common;
-
-use common::{Gateway, checked, copy, create, key, options, temp};
+use crate::common::{Gateway, checked, copy, create, key, options, temp};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -56,7 +54,7 @@ fn skip(name: &str, why: &str) {
 
 /// The verdict of one of them: `Ok` it accepts, `Err` its reason. Anything else is a failure of the test.
 fn ask(program: &Path, arguments: &[&str]) -> Result<(), String> {
-    let line = common::vkey().to_line();
+    let line = crate::common::vkey().to_line();
     let output = Command::new(program).args(arguments).arg(line).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     match output.status.code() {
@@ -113,10 +111,10 @@ async fn foreign_verifiers_accept_our_log_and_our_proofs() {
     }
     // A fork of the log, signed with the real key.
     let fork = dir.path().join("fork");
-    common::whole_log(&fork, 90).await;
+    crate::common::whole_log(&fork, 90).await;
     assert_eq!(both(v, &fork), [Ok(()), Ok(())]);
     assert!(ask(&v.fsck, &["consistent", fork.to_str().unwrap(), &kept]).is_err());
-    assert_eq!(key().verifier(common::ORIGIN), common::vkey());
+    assert_eq!(key().verifier(crate::common::ORIGIN), crate::common::vkey());
 }
 
 #[tokio::test]
@@ -146,9 +144,12 @@ async fn foreign_verifiers_reject_what_we_reject() {
 /// Removes the partial tiles that earlier checkpoints left and the newest one does not need: others never look at them.
 fn drop_left_over(log: &Path) {
     for level in ["0", "1", "entries"] {
-        for dir in fs::read_dir(log.join("tile").join(level)).unwrap().map(|d| d.unwrap().path()).filter(|d| d.is_dir()) {
-            let mut widths: Vec<u16> =
-                fs::read_dir(&dir).unwrap().map(|f| f.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        for dir in fs::read_dir(log.join("tile").join(level)).unwrap().map(|d| d.unwrap().path()).filter(|d| d.is_dir())
+        {
+            let mut widths: Vec<u16> = fs::read_dir(&dir)
+                .unwrap()
+                .map(|f| f.unwrap().file_name().to_str().unwrap().parse().unwrap())
+                .collect();
             widths.sort_unstable();
             widths.pop();
             widths.iter().for_each(|w| fs::remove_file(dir.join(w.to_string())).unwrap());
@@ -160,7 +161,7 @@ fn drop_left_over(log: &Path) {
 fn mutate(v: &'static Verifiers, whole: &Path) -> usize {
     let mut asked = Vec::new();
     let copies = temp();
-    for (n, file) in common::files(whole).into_iter().enumerate() {
+    for (n, file) in crate::common::files(whole).into_iter().enumerate() {
         let bytes = fs::read(whole.join(&file)).unwrap();
         let mut flipped = bytes.clone();
         flipped[(n * 37 + 5) % bytes.len()] ^= 4;

@@ -1,8 +1,6 @@
 //! kill -9 at random moments under load: every entry that was acknowledged is there afterwards, and all of it verifies.
 
-mod common;
-
-use common::{Gateway, ORIGIN, checked, create, options};
+use crate::common::{Gateway, ORIGIN, checked, create, options};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
@@ -57,7 +55,7 @@ async fn victim() {
 /// Runs the victim for a while and returns what it acknowledged before it was killed.
 fn run_and_kill(dir: &Path, written: bool, life: Duration) -> Vec<(u64, String)> {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "victim", "--nocapture", "--test-threads=1"]).env(DIR, dir);
+    command.args(["--exact", "kill::victim", "--nocapture", "--test-threads=1"]).env(DIR, dir);
     if written {
         command.env(WRITTEN, "1");
     }
