@@ -81,10 +81,10 @@ impl Entries {
         if self.segment.is_none() && self.at >= self.bundle.len() {
             self.load(256)?;
         }
-        if let Some(entry) = self.from_bundle()? {
+        if let Some(entry) = self.next_in_bundle()? {
             return Ok(Some(entry));
         }
-        if let Some(entry) = self.from_segments()? {
+        if let Some(entry) = self.next_in_segments()? {
             return Ok(Some(entry));
         }
         // A copy without the write-ahead log: the last bundle is a partial one.
@@ -92,10 +92,10 @@ impl Entries {
         if self.next < self.signed && width < WIDTH as u64 {
             self.load(u16::try_from(width).unwrap_or_default())?;
         }
-        self.from_bundle()
+        self.next_in_bundle()
     }
 
-    fn from_bundle(&mut self) -> Result<Option<(u64, Vec<u8>)>, LedgerError> {
+    fn next_in_bundle(&mut self) -> Result<Option<(u64, Vec<u8>)>, LedgerError> {
         let found = entry_at(&self.bundle, self.at).map_err(|()| self.cut_off())?;
         let Some((entry, next)) = found else { return Ok(None) };
         let index = self.next;
@@ -133,7 +133,7 @@ impl Entries {
         Ok(())
     }
 
-    fn from_segments(&mut self) -> Result<Option<(u64, Vec<u8>)>, LedgerError> {
+    fn next_in_segments(&mut self) -> Result<Option<(u64, Vec<u8>)>, LedgerError> {
         loop {
             if self.segment.is_none() && !self.find_segment()? {
                 return Ok(None);

@@ -115,8 +115,8 @@ async fn every_failure(durability: Durability, failure: Failure) -> u64 {
             return at;
         }
         after(&log, &told, &case).await;
-        // The changes are many and alike; near the beginning all, then every fourth.
-        at += if at < 40 { 1 } else { 4 };
+        // The changes are many and alike; near the beginning all, then every seventh.
+        at += if at < 40 { 1 } else { 7 };
         fs::remove_dir_all(&log).unwrap();
     }
 }

@@ -6,8 +6,7 @@ use std::fs;
 use std::path::Path;
 use vestibule_core::Timestamp;
 use vestibule_ledger::{
-    FindingKind, Ledger, Older, Picked, Reader, Report, SessionChain, VerifyOptions, inclusion_proof, leaf_hash, scan,
-    verify,
+    FindingKind, Older, Picked, Reader, Report, SessionChain, VerifyOptions, inclusion_proof, leaf_hash, scan, verify,
 };
 
 fn kinds(report: &Report) -> Vec<FindingKind> {
@@ -240,9 +239,9 @@ async fn what_does_not_fit_a_session_is_named() {
 
 #[tokio::test]
 async fn epochs_must_follow_each_other() {
-    let three = vec![session("a", 1), session("b", 3)].concat();
+    let three = [session("a", 1), session("b", 3)].concat();
     assert_eq!(findings(three).await, ["epoch: entry 4: epoch 3 follows epoch 1: those between are missing"]);
-    let back = vec![session("a", 1), session("b", 2), session("c", 1)].concat();
+    let back = [session("a", 1), session("b", 2), session("c", 1)].concat();
     assert_eq!(findings(back).await.len(), 4);
     let mut gateway = SessionChain::new("gateway");
     let mut after = vec![entry(&mut gateway, "gateway.shutdown", 1, &json!({}))];
