@@ -190,8 +190,8 @@ pub struct TranscriptLine {
 
 /// Turns the recorded (masked) bytes that a client received into what a person reads.
 pub trait Transcript: Send {
-    /// Reads recorded bytes in order; a frame may span calls.
-    fn read(&mut self, from: Side, bytes: &[u8], out: &mut Vec<TranscriptLine>);
+    /// Reads recorded bytes in order, as they were written to the side `to`; a frame may span calls.
+    fn read(&mut self, to: Side, bytes: &[u8], out: &mut Vec<TranscriptLine>);
 }
 
 /// A protocol.

@@ -209,24 +209,16 @@ impl Stage {
     pub fn tampered_copy(&self) -> Outcome<PathBuf> {
         let to = self.home.join("tampered-ledger");
         copy(&self.ledger(), &to)?;
-        let mut folders = vec![to.join("tile/entries")];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).doing("cannot read the copy")?.flatten() {
-                if entry.path().is_dir() {
-                    folders.push(entry.path());
-                    continue;
-                }
-                let mut bytes = std::fs::read(entry.path()).doing("cannot read the copy")?;
-                let needle: &[u8] = br#""decision":"deny""#;
-                if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
-                    let value = bytes.get_mut(at..at + needle.len());
-                    value.ok_or_else(|| failure("no place"))?.copy_from_slice(br#""decision":"perm""#);
-                    std::fs::write(entry.path(), bytes).doing("cannot change the copy")?;
-                    return Ok(to);
-                }
-            }
-        }
-        Err(failure("no refusal is in the published part of the ledger"))
+        // The newest bundle of entries is the one with the most of them.
+        let newest = bundles(&to.join("tile/entries"))?.into_iter().max_by_key(|(bytes, _)| bytes.len());
+        let (mut bytes, path) = newest.ok_or_else(|| failure("nothing of the ledger is published yet"))?;
+        let needle: &[u8] = br#""decision":"deny""#;
+        let at = bytes.windows(needle.len()).position(|window| window == needle);
+        let value = at.and_then(|at| bytes.get_mut(at..at + needle.len()));
+        let value = value.ok_or_else(|| failure("no refusal is in the published part of the ledger"))?;
+        value.copy_from_slice(br#""decision":"perm""#);
+        std::fs::write(path, bytes).doing("cannot change the copy")?;
+        Ok(to)
     }
 
     /// What to try now.
@@ -269,6 +261,19 @@ fn login_command(command: &mut Command) -> Command {
 fn quoted(word: &str) -> String {
     let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=|".contains(&byte));
     if plain { word.to_owned() } else { format!("'{word}'") }
+}
+
+/// Every file below a folder.
+fn bundles(folder: &Path) -> Outcome<Vec<(Vec<u8>, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).doing("cannot read the copy")?.flatten() {
+        if entry.path().is_dir() {
+            found.extend(bundles(&entry.path())?);
+        } else {
+            found.push((std::fs::read(entry.path()).doing("cannot read the copy")?, entry.path()));
+        }
+    }
+    Ok(found)
 }
 
 fn fill(server: &Server) -> Outcome<()> {

@@ -151,10 +151,9 @@ impl Reader {
         match moment.what {
             What::Frames { side, bytes, .. } => {
                 self.lines.clear();
+                self.transcript.read(side, &bytes, &mut self.lines);
                 // What reached the client came from the target.
-                let from = if side == Side::Client { Side::Target } else { Side::Client };
-                self.transcript.read(from, &bytes, &mut self.lines);
-                let from = if from == Side::Target { "target" } else { "client" };
+                let from = if side == Side::Client { "target" } else { "client" };
                 for line in self.lines.drain(..) {
                     push(piece, &ReplayLine::Line { at_us, from: from.to_owned(), text: line.text });
                 }

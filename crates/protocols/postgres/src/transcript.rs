@@ -21,8 +21,8 @@ struct Reading {
 }
 
 impl Transcript for Reading {
-    fn read(&mut self, from: Side, bytes: &[u8], out: &mut Vec<TranscriptLine>) {
-        if from != Side::Client || self.lost {
+    fn read(&mut self, to: Side, bytes: &[u8], out: &mut Vec<TranscriptLine>) {
+        if to != Side::Client || self.lost {
             return;
         }
         let mut carry = std::mem::take(&mut self.carry);

@@ -1,0 +1,110 @@
+//! Running it: reload, drain, health, metrics, and the clear words of refusal.
+
+mod common;
+
+use common::{ask, clinic, entries, guarded, json, of_kind, setup, token, wait_for};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use vestibule_e2e::gateway::Gateway;
+use vestibule_e2e::run::run;
+
+fn curl(gateway: &Gateway, path: &str) -> (u16, String) {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--max-time", "10", "-w", "\n%{http_code}", "--cacert"]).arg(gateway.ca());
+    let ended = run(curl.arg(format!("{}{path}", gateway.api())), Duration::from_secs(20)).unwrap();
+    let (body, code) = ended.stdout.trim_end().rsplit_once('\n').unwrap_or(("", ended.stdout.trim_end()));
+    (code.parse().unwrap_or(0), body.to_owned())
+}
+
+#[test]
+fn a_reload_takes_over_what_is_right_and_keeps_the_old_version_otherwise() {
+    let server = clinic(5);
+    let gateway = guarded(&server);
+    let dana = token(&gateway, "dana", &["analysts"]);
+    let question = "SELECT last_name FROM patient WHERE id = 1";
+    let truth = server.admin("clinic", question).unwrap();
+    assert_ne!(ask(&gateway, &dana, question), truth);
+    gateway.write("policies/test.cedar", "permit (principal, action, resource", 0o644).unwrap();
+    wait_for("the wrong version is refused", || gateway.log().contains("the old version stays in force").then_some(()));
+    assert_ne!(ask(&gateway, &dana, question), truth, "a wrong version changed the rules");
+    let wider = common::POLICY.replace("@mask(\"pseudonymised\")", "@reveal(\"name\")");
+    gateway.write("policies/test.cedar", &wider, 0o644).unwrap();
+    wait_for("the right version is in force", || (ask(&gateway, &dana, question) == truth).then_some(()));
+    let entries = entries(&gateway);
+    assert!(!of_kind(&entries, "config.refused").is_empty());
+    let check = gateway.cli("", &["check"]).unwrap();
+    assert!(check.success(), "{}", check.stderr);
+    assert!(!check.stdout.contains("only-for-tests"), "a secret is printed");
+}
+
+#[test]
+fn it_drains_on_sigterm_and_the_ledger_says_that_it_ended_in_order() {
+    let server = clinic(5);
+    let mut gateway = guarded(&server);
+    let kim = token(&gateway, "kim", &["dba"]);
+    let mut psql = gateway.psql(&kim, &["-c", "SELECT 'begun'", "-c", "SELECT pg_sleep(60)"]);
+    let session = psql.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let carla = token(&gateway, "carla", &["auditors"]);
+    wait_for("the session is open", || {
+        json(&gateway, &carla, &["sessions", "--open"]).as_array().unwrap().first().map(|_| ())
+    });
+    let start = Instant::now();
+    gateway.stop("TERM").unwrap();
+    assert!(start.elapsed() < Duration::from_secs(15));
+    let out = session.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(words.contains("shutting down"), "{words}");
+    gateway.verify().unwrap();
+    let entries = entries(&gateway);
+    assert_eq!(of_kind(&entries, "gateway.shutdown").len(), 1);
+    assert_eq!(of_kind(&entries, "session.open").len(), of_kind(&entries, "session.closed").len());
+    gateway.run().unwrap();
+    assert!(of_kind(&common::entries(&gateway), "gateway.recovered").is_empty());
+}
+
+#[test]
+fn health_and_metrics_are_told() {
+    let server = clinic(5);
+    let gateway = guarded(&server);
+    ask(&gateway, &token(&gateway, "dana", &["analysts"]), "SELECT ssn FROM patient");
+    ask(&gateway, &token(&gateway, "kim", &["dba"]), "DROP TABLE patient");
+    assert_eq!(curl(&gateway, "/healthz"), (200, "ok".to_owned()));
+    assert_eq!(curl(&gateway, "/readyz"), (200, "ready".to_owned()));
+    let (code, metrics) = curl(&gateway, "/metrics");
+    assert_eq!(code, 200);
+    for line in [
+        "vestibule_values_masked_total{class=\"ssn\"} 5",
+        "vestibule_operations_total{target=\"clinic\",effect=\"define\",decision=\"deny\"} 1",
+        "vestibule_ledger_poisoned 0",
+    ] {
+        assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
+    }
+    let (code, problem) = curl(&gateway, "/v1/sessions");
+    assert_eq!(code, 401);
+    assert!(problem.contains("urn:vestibule:problem:unauthenticated"), "{problem}");
+    let _ = setup;
+}
+
+#[test]
+fn an_operator_ends_a_session_and_its_client_is_told_why() {
+    let server = clinic(5);
+    let gateway = guarded(&server);
+    let kim = token(&gateway, "kim", &["dba"]);
+    let mut psql = gateway.psql(&kim, &["-c", "SELECT pg_sleep(60)"]);
+    let session = psql.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let operator = token(&gateway, "olga", &["operators"]);
+    let sid = wait_for("the session is open", || {
+        let open = json(&gateway, &operator, &["sessions", "--open"]);
+        Some(open.as_array()?.first()?["sid"].as_str()?.to_owned())
+    });
+    let start = Instant::now();
+    let ended = gateway.cli(&operator, &["end", &sid, "--reason", "kim left the company"]).unwrap();
+    assert!(ended.success(), "{}", ended.stderr);
+    let out = session.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(words.contains("kim left the company"), "{words}");
+    assert!(start.elapsed() < Duration::from_secs(3));
+    let replay = gateway.cli(&operator, &["replay", &sid]).unwrap();
+    assert!(!replay.success(), "operators read no recordings");
+    assert_eq!(of_kind(&entries(&gateway), "session.end-asked").len(), 1);
+}
