@@ -95,6 +95,8 @@ struct Shared {
     safe: AtomicU64,
     /// Entries on stable storage.
     synced: AtomicU64,
+    /// Held by who syncs in [`Durability::Written`].
+    sync_turn: Mutex<()>,
     dead: AtomicBool,
     cause: OnceLock<Arc<str>>,
     /// `safe` or `synced` has grown, or the ledger has died.

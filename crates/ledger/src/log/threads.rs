@@ -55,6 +55,7 @@ pub(super) fn start(mut options: Options) -> Result<(Ledger, Recovery), LedgerEr
         taken: AtomicU64::new(entries),
         safe: AtomicU64::new(entries),
         synced: AtomicU64::new(entries),
+        sync_turn: Mutex::new(()),
         dead: AtomicBool::new(false),
         cause: OnceLock::new(),
         progress: Notify::new(),
@@ -158,7 +159,12 @@ fn sync_on_demand(shared: &Shared) -> Result<(), LedgerError> {
 }
 
 /// Syncs everything written so far, without holding up who appends.
+///
+/// INVARIANT: one at a time. Who comes second would find nothing of the earlier segments left to sync, and call durable
+/// what the first is still at, or has failed at.
 pub(super) fn sync_written(shared: &Shared) -> Result<u64, LedgerError> {
+    let _turn = lock(&shared.sync_turn);
+    shared.check()?;
     let (unsynced, upto) = {
         let mut queue = lock(&shared.queue);
         queue.sync_wanted = false;
@@ -166,7 +172,7 @@ pub(super) fn sync_written(shared: &Shared) -> Result<u64, LedgerError> {
         (queue.direct.as_mut().map(Wal::unsynced), upto)
     };
     if let Some(unsynced) = unsynced {
-        unsynced.sync()?;
+        unsynced.sync().inspect_err(|error| shared.poison(error))?;
         shared.synced.fetch_max(upto, Ordering::AcqRel);
         shared.progress.notify_waiters();
     }

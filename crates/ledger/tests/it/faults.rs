@@ -1,7 +1,7 @@
 //! A failing disk, at every single change it is asked for: nothing acknowledged is lost, nothing is invented, and what
 //! failed once takes nothing more until it is opened again.
 
-use crate::common::{Gateway, checked, copy, create, options, temp};
+use crate::common::{Gateway, checked, copy, create, options, reopen, temp};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,7 +50,7 @@ struct Told {
 
 /// Appends entries until something fails or all are in; checkpoints twice on the way.
 async fn work(options: Options, told: &mut Told) -> Result<(), LedgerError> {
-    let (ledger, recovery) = crate::common::reopen(options)?;
+    let (ledger, recovery) = reopen(options)?;
     let mut chain = SessionChain::new("s");
     let body = json!({"text": "x".repeat(900)});
     for n in 0..320_u64 {
@@ -72,8 +72,7 @@ async fn work(options: Options, told: &mut Told) -> Result<(), LedgerError> {
 
 /// After the failure, on the same directory with a good disk.
 async fn after(log: &Path, told: &Told, case: &str) {
-    let (ledger, recovery) =
-        crate::common::reopen(options(log)).unwrap_or_else(|e| panic!("{case}: does not open again: {e}"));
+    let (ledger, recovery) = reopen(options(log)).unwrap_or_else(|e| panic!("{case}: does not open again: {e}"));
     let have: Vec<_> = Reader::open(log).unwrap().entries(0).map(Result::unwrap).collect();
     assert_eq!(have.len() as u64, recovery.entries, "{case}");
     for receipt in &told.safe {
@@ -145,7 +144,7 @@ async fn what_failed_once_stays_failed_until_it_is_opened_again() {
         }
         _ => Verdict::Go,
     });
-    let (ledger, _) = crate::common::reopen(options.clone()).unwrap();
+    let (ledger, _) = reopen(options.clone()).unwrap();
     let before = ledger.append(b"before").unwrap();
     ledger.safe(before).await.unwrap();
     broken.store(true, Ordering::SeqCst);
@@ -159,7 +158,7 @@ async fn what_failed_once_stays_failed_until_it_is_opened_again() {
     assert!(!ledger.is_safe(before) && ledger.poisoned().is_some_and(|why| why.contains("the sync failed")));
     assert!(ledger.shutdown().await.is_err());
     drop(ledger);
-    let (ledger, recovery) = crate::common::reopen(options).unwrap();
+    let (ledger, recovery) = reopen(options).unwrap();
     assert!((1..=2).contains(&recovery.entries));
     let again = ledger.append(b"again").unwrap();
     ledger.safe(again).await.unwrap();
@@ -212,7 +211,7 @@ async fn a_full_queue_waits_and_loses_nothing() {
         }
         Verdict::Go
     });
-    let (ledger, _) = crate::common::reopen(options).unwrap();
+    let (ledger, _) = reopen(options).unwrap();
     let entry = [b'x'; 700];
     let mut refused = 0;
     for n in 0..60 {
@@ -246,11 +245,11 @@ async fn a_restored_snapshot_is_refused() {
     gateway.stop().await.unwrap();
     fs::remove_dir_all(&log).unwrap();
     copy(&snapshot, &log);
-    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
+    let refused = reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Behind { .. }), "{refused}");
     // And without the file that remembers, too.
     fs::remove_file(dir.path().join("l.lock")).unwrap();
-    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
+    let refused = reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::LockMissing { .. }), "{refused}");
 }
 
@@ -263,11 +262,11 @@ async fn another_history_is_refused() {
     // The fork's files, longer, validly signed with the same key, under this log's memory of what it signed.
     fs::remove_dir_all(&log).unwrap();
     copy(&fork, &log);
-    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
+    let refused = reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Damaged { .. } | LedgerError::Forked { .. }), "{refused}");
     // Even where the published checkpoint was put back.
     fs::copy(dir.path().join("l.lock"), log.join("checkpoint")).unwrap();
-    let refused = crate::common::reopen(options(&log)).map(drop).unwrap_err();
+    let refused = reopen(options(&log)).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Forked { .. }), "{refused}");
 }
 
@@ -278,7 +277,7 @@ async fn one_process_at_a_time_and_one_log_a_directory() {
     assert!(matches!(Ledger::open(options(&log)), Err(LedgerError::Missing(_))));
     create(&log);
     assert!(matches!(Ledger::create(&log, crate::common::ORIGIN, &crate::common::key()), Err(LedgerError::Exists(_))));
-    let (ledger, _) = crate::common::reopen(options(&log)).unwrap();
+    let (ledger, _) = reopen(options(&log)).unwrap();
     assert!(matches!(Ledger::open(options(&log)), Err(LedgerError::InUse(_))));
     assert!(matches!(ledger.append(b""), Err(LedgerError::Empty)));
     assert!(matches!(ledger.append(&vec![0; 65_536]), Err(LedgerError::TooLarge(65_536))));
@@ -286,7 +285,7 @@ async fn one_process_at_a_time_and_one_log_a_directory() {
     ledger.shutdown().await.unwrap();
     assert!(matches!(ledger.append(b"x"), Err(LedgerError::Closed)));
     drop(ledger);
-    let (_, recovery) = crate::common::reopen(options(&log)).unwrap();
+    let (_, recovery) = reopen(options(&log)).unwrap();
     assert_eq!(recovery.entries, 1);
     for name in ["a b", "a+b", "a\"b", "a\\b", ""] {
         assert!(
@@ -310,7 +309,7 @@ async fn a_segment_taken_slowly_is_not_overwritten_by_the_next_spare() {
         }
         Verdict::Go
     });
-    let (ledger, _) = crate::common::reopen(options.clone()).unwrap();
+    let (ledger, _) = reopen(options.clone()).unwrap();
     let mut last = None;
     for n in 0..60_u32 {
         let mut entry = vec![b'x'; 10_000];
@@ -322,6 +321,42 @@ async fn a_segment_taken_slowly_is_not_overwritten_by_the_next_spare() {
     }
     ledger.shutdown().await.unwrap();
     drop(ledger);
-    let (_, recovery) = crate::common::reopen(options).unwrap();
+    let (_, recovery) = reopen(options).unwrap();
     assert_eq!((recovery.last_index, recovery.dropped_bytes), (last.map(|r| r.index), 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_signed_while_an_earlier_segment_is_still_being_synced() {
+    let dir = temp();
+    let log = dir.path().join("l");
+    create(&log);
+    let (begun, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (hook_begun, hook_done) = (Arc::clone(&begun), Arc::clone(&done));
+    let armed = Arc::new(AtomicBool::new(false));
+    let hook_armed = Arc::clone(&armed);
+    let mut options = options(&log);
+    options.durability = Durability::Written;
+    options.disk = Disk::hooked(move |op| {
+        let first = matches!(op, Op::Sync(path) if path.ends_with("wal/0000000000000000.wal"));
+        if first && hook_armed.load(Ordering::SeqCst) {
+            hook_begun.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(200));
+            hook_done.store(true, Ordering::SeqCst);
+        }
+        Verdict::Go
+    });
+    let (ledger, _) = reopen(options).unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let mut last = ledger.append(b"first").unwrap();
+    for _ in 0..4 {
+        last = ledger.append(&[b'x'; 50_000]).unwrap();
+    }
+    let other = ledger.clone();
+    let waiting = tokio::spawn(async move { other.durable(last).await });
+    while !begun.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(ledger.checkpoint_now().await.unwrap().size, 5);
+    assert!(done.load(Ordering::SeqCst), "signed before the first segment was durable");
+    waiting.await.unwrap().unwrap();
 }
