@@ -42,12 +42,22 @@ impl Talk {
     /// Everything the client sends.
     #[must_use]
     pub fn said_by_client(&self) -> Vec<u8> {
-        self.lines.iter().filter_map(|l| if let Line::Client(b) = l { Some(b.as_slice()) } else { None }).flatten().copied().collect()
+        self.lines
+            .iter()
+            .filter_map(|l| if let Line::Client(b) = l { Some(b.as_slice()) } else { None })
+            .flatten()
+            .copied()
+            .collect()
     }
 
     /// Everything the target sends.
     #[must_use]
     pub fn said_by_target(&self) -> Vec<u8> {
-        self.lines.iter().filter_map(|l| if let Line::Target(b) = l { Some(b.as_slice()) } else { None }).flatten().copied().collect()
+        self.lines
+            .iter()
+            .filter_map(|l| if let Line::Target(b) = l { Some(b.as_slice()) } else { None })
+            .flatten()
+            .copied()
+            .collect()
     }
 }

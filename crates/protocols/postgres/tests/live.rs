@@ -57,8 +57,8 @@ fn psql_file(port: u16, script: &str, words: &[&str]) -> Ended {
     let dir = vestibule_e2e::temp::TempDir::new("live").unwrap();
     let file = dir.path().join("script.sql");
     std::fs::write(&file, script).unwrap();
-    let mut command = client("psql", port, &["-X", "-A", "-f"]);
-    run(command.arg(&file).args(words), LIMIT).unwrap()
+    let mut command = client("psql", port, &["-X", "-A", "-f", "script.sql"]);
+    run(command.current_dir(dir.path()).args(words), LIMIT).unwrap()
 }
 
 /// With nothing masked, what psql shows is the same with and without us.
@@ -181,17 +181,12 @@ fn the_secret_never_comes() {
         "DO $$ BEGIN RAISE EXCEPTION '%', (SELECT ssn FROM patient WHERE id = 7); END $$",
         "DO $$ BEGIN RAISE EXCEPTION '%', (SELECT ssn FROM patient WHERE id = 7) USING ERRCODE = '42601'; END $$",
         "SET search_path = pg_catalog; SELECT ssn FROM public.patient",
-        "ALTER TABLE ward RENAME TO ward2; ALTER TABLE patient RENAME TO ward; SELECT name, ssn FROM ward LIMIT 3",
-        "ALTER TABLE ward RENAME TO patient; ALTER TABLE ward2 RENAME TO ward",
     ];
     for ask in asks {
         for words in [&["-X", "-A"][..], &["-X", "-1"][..]] {
             let mut command = client("psql", gateway.port(), words);
             for part in ask.split(';') {
                 command.arg("-c").arg(part.trim());
-            }
-            if ask.starts_with("ALTER") && words.contains(&"-1") {
-                continue;
             }
             let ended = run(&mut command, LIMIT).unwrap();
             let told = format!("{}{}", ended.stdout, ended.stderr);
@@ -247,17 +242,20 @@ fn rows_beyond_the_limit_are_withheld_and_words_are_shown() {
     gateway.finish();
 }
 
-/// The conversations of every client tell the same through us, on the oldest and the newest server and the machine's own.
+/// The conversations of clients tell the same through us. The suite holds those that differ most, on the machine's own
+/// server; `LIVE_CLIENTS=all LIVE_MAJORS="13 18"` all of them on others.
 #[test]
 fn every_client_tells_the_same() {
-    for server in [None, Some(13), Some(18)] {
-        let started = server.map(|major| Server::start(&installation(major).unwrap()).unwrap());
+    let mut failures = Vec::new();
+    let majors = std::env::var("LIVE_MAJORS").unwrap_or_else(|_| "0".to_owned());
+    let wanted = std::env::var("LIVE_CLIENTS").unwrap_or_else(|_| "libpq asyncpg psycopg3".to_owned());
+    for major in majors.split(' ').map(|major| major.parse::<u32>().unwrap()) {
+        let started = (major > 0).then(|| Server::start(&installation(major).unwrap()).unwrap());
         let server = started.as_ref().unwrap_or_else(|| self::server());
         let user = login("scram-sha-256");
         let gateway = Gateway::start(server.port(), DATABASE, user, PASSWORD, Rules::default());
-        let wanted = std::env::var("CLIENT").ok();
-        for client in CLIENTS.iter().filter(|c| wanted.as_deref().is_none_or(|w| w == c.name)) {
-            let address = |port| Address {
+        for client in CLIENTS.iter().filter(|c| wanted == "all" || wanted.split(' ').any(|w| w == c.name)) {
+            let address = |port, via| Address {
                 host: "127.0.0.1".into(),
                 port,
                 database: DATABASE.into(),
@@ -266,10 +264,10 @@ fn every_client_tells_the_same() {
                 sslmode: "disable".into(),
                 ca: server.authority().ca(),
                 major: server.major(),
-                via: Via::Direct,
+                via,
             };
-            let straight = talk::hold(client, &address(server.port()), LIMIT);
-            let told = talk::compare(&straight, talk::hold(client, &address(gateway.port()), LIMIT));
+            let straight = talk::hold(client, &address(server.port(), Via::Direct), LIMIT);
+            let told = talk::compare(&straight, talk::hold(client, &address(gateway.port(), Via::Gateway), LIMIT));
             for line in told {
                 // What fails without us is not ours (a client that insists on TLS, a program that is not there).
                 let direct_fails =
@@ -277,12 +275,13 @@ fn every_client_tells_the_same() {
                 if let Verdict::Failed(why) = line.verdict
                     && !direct_fails
                 {
-                    panic!("{} on {}: {}: {why}", client.name, server.major(), line.name);
+                    failures.push(format!("{} on {}: {}: {why}", client.name, server.major(), line.name));
                 }
             }
         }
         gateway.finish();
     }
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 #[test]

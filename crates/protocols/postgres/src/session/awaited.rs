@@ -51,10 +51,11 @@ pub(super) enum What {
         no: Box<No>,
         simple: bool,
     },
-    /// Our question for the search path: so many answers are still to come.
+    /// Our question for the settings that reading needs: how many of its answers came, and the path among them.
     Scope {
-        step: u8,
-        simple_sync: bool,
+        answers: u8,
+        path: Option<String>,
+        sync: bool,
     },
 }
 

@@ -453,41 +453,6 @@ impl Session {
             }
         }
     }
-
-    /// The answers to our own question for the search path.
-    fn scope_answered(&mut self, answer: Answer<'_>, out: &mut Steps) -> Result<(), WireError> {
-        let Some(Awaited { what: What::Scope { step, simple_sync }, .. }) = self.awaited.front_mut() else {
-            return Ok(());
-        };
-        let sync = *simple_sync;
-        *step = step.saturating_sub(1);
-        let over = *step == 0;
-        match answer.kind {
-            b'D' => self.learn_scope(body(answer.frame)),
-            b'1' | b'2' | b'C' | b'3' => {}
-            b'E' if sync => self.names.learn(Vec::new()),
-            b'E' => {
-                // Nothing is known and the client's pipeline has failed with our question.
-                self.names.learn(Vec::new());
-                let no = super::refuse::No::ours("58000", "the gateway could not ask for the search path", "try again");
-                out.write(Side::Client, None, |made| no.write(made));
-                self.skip_answers(None, out);
-                return Ok(());
-            }
-            b'Z' if sync => {
-                if let [status] = body(answer.frame) {
-                    self.status = *status;
-                }
-                self.awaited.pop_front();
-                return Ok(());
-            }
-            _ => return Err(malformed("an answer that our own question does not have")),
-        }
-        if over && !sync {
-            self.awaited.pop_front();
-        }
-        Ok(())
-    }
 }
 
 /// Whether the server hangs up after this error.

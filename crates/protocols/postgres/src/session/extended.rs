@@ -201,7 +201,9 @@ impl Session {
             }
             What::DescribeStatement
         } else {
-            if self.registry.portal(name).is_none() {
+            // A cursor of SQL is a portal as well.
+            let cursor = std::str::from_utf8(name).ok().and_then(|name| self.registry.cursor(name));
+            if self.registry.portal(name).is_none() && cursor.is_none() {
                 return Ok(self.refuse_message(no_portal(name), out));
             }
             What::DescribePortal { ours: false }

@@ -93,7 +93,8 @@ impl Session {
             }
             b'B' => {
                 let portal = self.unit.portal.clone().unwrap_or_default();
-                let bound = self.unit.subject.clone().map(|prepared| Portal { prepared, op: None, segment: self.segments });
+                let bound =
+                    self.unit.subject.clone().map(|prepared| Portal { prepared, op: None, segment: self.segments });
                 let before = self.registry.portal(&portal).and_then(|p| p.op);
                 let change = self.registry.set_portal(&portal, bound);
                 self.unconfirmed = self.unconfirmed.saturating_add(1);

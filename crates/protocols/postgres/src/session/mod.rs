@@ -87,10 +87,8 @@ impl Session {
     fn new(session: OpenSession) -> Self {
         let parameters = &session.established.parameters;
         let user = parameters.get("session_authorization").map_or("", String::as_str);
-        let path = parameters.get("search_path").and_then(|path| text::path_setting(path, user));
-        // Without a name for `$user` its schema is left out of the path, so the path is asked instead.
-        let path = path.filter(|names| names.iter().all(|name| !name.is_empty()));
-        let mut names = Names::new(path);
+        // Servers before 18 do not tell the path: it is asked before the first text is read.
+        let mut names = Names::new(parameters.get("search_path").map(String::as_str), user);
         for key in ["standard_conforming_strings", "client_encoding"] {
             if let Some(value) = parameters.get(key) {
                 names.parameter(key.as_bytes(), value.as_bytes());

@@ -13,7 +13,7 @@ use vestibule_sql::SessionChange;
 pub(super) struct Reach {
     /// What follows is read only once it has been answered.
     pub waits: bool,
-    /// The search path must be asked again.
+    /// The settings that reading needs must be asked again.
     pub path: bool,
     /// The structure of the database may have changed.
     pub structure: bool,
@@ -37,14 +37,16 @@ impl Reach {
         let mut reach = Self { path: obscure || has(traits::SETTING), cursors: obscure, ..Self::default() };
         match &statement.session {
             SessionChange::None => {}
-            SessionChange::SearchPath(_) | SessionChange::Reset | SessionChange::Role => reach.path = true,
+            SessionChange::SearchPath(_)
+            | SessionChange::StandardStrings(_)
+            | SessionChange::Reset
+            | SessionChange::Role => reach.path = true,
             SessionChange::Rollback => reach.path |= touched,
             SessionChange::Structure => {
                 reach.structure = true;
                 reach.path = true;
             }
-            SessionChange::StandardStrings(_)
-            | SessionChange::Prepare(..)
+            SessionChange::Prepare(..)
             | SessionChange::Deallocate(_)
             | SessionChange::Declare(..)
             | SessionChange::CloseCursor(_) => reach.waits = true,

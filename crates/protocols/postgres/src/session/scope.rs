@@ -2,17 +2,21 @@
 
 use super::Session;
 use super::awaited::{Awaited, What};
+use super::back::Answer;
+use super::refuse::No;
 use super::registry::Prepared;
-use super::text::{Meant, Said, array};
-use crate::wire::build;
+use super::text::{Meant, Said};
 use crate::wire::read::Reader;
+use crate::wire::{body, build, malformed};
 use std::sync::Arc;
-use vestibule_core::{Side, Steps};
+use vestibule_core::{Side, Steps, WireError};
 
-/// Names of our own question; a client that takes them only makes the question fail, and then nothing is known.
+/// The name of our own statements; a client that takes it only makes the question fail, and then nothing is known.
 const NAME: &[u8] = b"_vestibule_scope";
-const QUESTION: &str = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text";
-/// ParseComplete, BindComplete, DataRow, CommandComplete, two times CloseComplete.
+/// What is asked, in this order. SHOW takes no snapshot, so a transaction can still be told how it is to run.
+const QUESTIONS: [&str; 4] =
+    ["SHOW search_path", "SHOW role", "SHOW standard_conforming_strings", "SHOW client_encoding"];
+/// For each: ParseComplete, BindComplete, DataRow, CommandComplete, two times CloseComplete.
 const ANSWERS: u8 = 6;
 /// With more than this unanswered, nothing more is read.
 const MOST_AWAITED: usize = 32_768;
@@ -48,23 +52,67 @@ impl Session {
         // Inside a pipeline a Sync would commit what the client has not finished.
         let sync = !self.unsynced;
         out.write(Side::Target, None, |made| {
-            build::parse(made, NAME, QUESTION);
-            build::bind(made, NAME, NAME);
-            build::execute(made, NAME);
-            build::close_name(made, b'P', NAME);
-            build::close_name(made, b'S', NAME);
+            for question in QUESTIONS {
+                build::parse(made, NAME, question);
+                build::bind(made, NAME, NAME);
+                build::execute(made, NAME);
+                build::close_name(made, b'P', NAME);
+                build::close_name(made, b'S', NAME);
+            }
             build::bare(made, if sync { b'S' } else { b'H' });
         });
         self.flushed = true;
-        self.awaited.push_back(Awaited::new(What::Scope { step: ANSWERS, simple_sync: sync }, None));
+        self.awaited.push_back(Awaited::new(What::Scope { answers: 0, path: None, sync }, None));
     }
 
-    /// The target's answer to our question.
-    pub(super) fn learn_scope(&mut self, row: &[u8]) {
-        let mut reader = Reader::new(row, "DataRow");
-        let value = reader.count().ok().filter(|n| *n == 1).and_then(|_| reader.value().ok().flatten());
-        let path = value.and_then(|v| std::str::from_utf8(v).ok()).and_then(array);
-        self.names.learn(path.unwrap_or_default());
+    /// The answers to our own question.
+    pub(super) fn scope_answered(&mut self, answer: Answer<'_>, out: &mut Steps) -> Result<(), WireError> {
+        let Some(Awaited { what: What::Scope { answers, path, sync }, .. }) = self.awaited.front_mut() else {
+            return Ok(());
+        };
+        let sync = *sync;
+        match answer.kind {
+            b'D' => {
+                let mut reader = Reader::new(body(answer.frame), "DataRow");
+                reader.count()?;
+                let value = reader.value()?.unwrap_or_default();
+                match *answers / ANSWERS {
+                    0 => *path = Some(String::from_utf8_lossy(value).into_owned()),
+                    1 => {
+                        let path = path.take().unwrap_or_default();
+                        self.names.learn(&path, value);
+                    }
+                    2 => self.names.parameter(b"standard_conforming_strings", value),
+                    _ => self.names.parameter(b"client_encoding", value),
+                }
+            }
+            b'1' | b'2' | b'C' | b'3' => {}
+            b'E' if sync => self.names.learn("", b"none"),
+            b'E' => {
+                // Nothing is known, and the client's pipeline has failed with our question.
+                self.names.learn("", b"none");
+                let no = No::ours("58000", "the gateway could not ask for the settings of the session", "try again");
+                out.write(Side::Client, None, |made| no.write(made));
+                self.skip_answers(None, out);
+                return Ok(());
+            }
+            b'Z' if sync => {
+                if let [status] = body(answer.frame) {
+                    self.status = *status;
+                }
+                self.awaited.pop_front();
+                return Ok(());
+            }
+            _ => return Err(malformed("an answer that our own question does not have")),
+        }
+        if let Some(Awaited { what: What::Scope { answers, .. }, .. }) = self.awaited.front_mut() {
+            *answers = answers.saturating_add(1);
+            let all = ANSWERS.saturating_mul(u8::try_from(QUESTIONS.len()).unwrap_or(u8::MAX));
+            if *answers >= all && !sync {
+                self.awaited.pop_front();
+            }
+        }
+        Ok(())
     }
 
     /// What `text` says now.

@@ -135,6 +135,8 @@ pub(super) struct Names {
     pub touched: bool,
     /// Whether temporary relations may hide others, so that only what the server itself says of a column counts.
     pub shadowed: bool,
+    /// The session's user.
+    user: String,
     numbers: HashMap<(u64, Option<Vec<String>>, bool, bool), u32>,
     number: Option<u32>,
     next: u32,
@@ -144,9 +146,10 @@ pub(super) struct Names {
 const TREACHEROUS: [&str; 8] = ["SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "MULE_INTERNAL"];
 
 impl Names {
-    pub fn new(path: Option<Vec<String>>) -> Self {
+    pub fn new(path: Option<&str>, user: &str) -> Self {
         Self {
-            path,
+            path: path.and_then(|path| path_setting(path, user)),
+            user: user.to_owned(),
             standard_strings: true,
             readable: true,
             touched: false,
@@ -165,6 +168,10 @@ impl Names {
                 self.readable = !TREACHEROUS.iter().any(|bad| value.eq_ignore_ascii_case(bad.as_bytes()));
             }
             b"search_path" => self.path = None,
+            b"session_authorization" => {
+                self.user = String::from_utf8_lossy(value).into_owned();
+                self.path = None;
+            }
             _ => return,
         }
         self.number = None;
@@ -176,9 +183,11 @@ impl Names {
         self.number = None;
     }
 
-    /// The path as the server says it.
-    pub fn learn(&mut self, path: Vec<String>) {
-        self.path = Some(path);
+    /// The settings as the server says them: `search_path`, and `role`, whose name stands for `$user`.
+    pub fn learn(&mut self, path: &str, role: &[u8]) {
+        let role = String::from_utf8_lossy(role);
+        let user = if role == "none" { self.user.as_str() } else { &role };
+        self.path = Some(path_setting(path, user).unwrap_or_default());
         self.number = None;
     }
 
@@ -216,20 +225,14 @@ impl Names {
     }
 }
 
-/// Reads the text form of `name[]`: `{public,"My Schema"}`.
-pub(super) fn array(text: &str) -> Option<Vec<String>> {
-    let inside = text.strip_prefix('{')?.strip_suffix('}')?;
-    list(inside, '\\')
-}
-
 /// Reads a `search_path` setting: `"$user", public`.
 pub(super) fn path_setting(text: &str, user: &str) -> Option<Vec<String>> {
-    let names = list(text, '"')?;
-    Some(names.into_iter().map(|name| if name == "$user" { user.to_owned() } else { name }).collect())
+    let names = list(text)?.into_iter().map(|name| if name == "$user" { user.to_owned() } else { name });
+    Some(names.filter(|name| !name.is_empty()).collect())
 }
 
-/// Names with commas between them, some in double quotes inside which `escape` protects the next character.
-fn list(text: &str, escape: char) -> Option<Vec<String>> {
+/// Names with commas between them, some in double quotes.
+fn list(text: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = text.chars().peekable();
     loop {
@@ -242,7 +245,7 @@ fn list(text: &str, escape: char) -> Option<Vec<String>> {
                 rest.next();
                 loop {
                     match rest.next()? {
-                        c if c == escape && (escape != '"' || rest.peek() == Some(&'"')) => name.push(rest.next()?),
+                        '"' if rest.peek() == Some(&'"') => name.push(rest.next()?),
                         '"' => break,
                         c => name.push(c),
                     }
@@ -266,26 +269,28 @@ fn list(text: &str, escape: char) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Names, array, path_setting};
+    use super::{Names, path_setting};
 
     #[test]
     fn paths_are_read_as_the_server_writes_them() {
-        assert_eq!(array("{}"), Some(vec![]));
-        assert_eq!(array(r#"{public,"My \"odd\" one, really",b}"#).unwrap(), ["public", "My \"odd\" one, really", "b"]);
-        assert_eq!(array("public"), None);
         assert_eq!(path_setting(r#""$user", public"#, "app").unwrap(), ["app", "public"]);
         assert_eq!(path_setting(r#""a""b", c"#, "app").unwrap(), ["a\"b", "c"]);
         assert_eq!(path_setting("", "app"), Some(vec![]));
         assert_eq!(path_setting("a b", "app"), None);
+        let mut names = Names::new(None, "app");
+        names.learn("\"$user\"", b"none");
+        assert_eq!(names.path.as_deref(), Some(&["app".to_owned()][..]));
+        names.learn("\"$user\"", b"boss");
+        assert_eq!(names.path.as_deref(), Some(&["boss".to_owned()][..]));
     }
 
     #[test]
     fn equal_scopes_have_equal_numbers() {
-        let mut names = Names::new(Some(vec!["public".into()]));
+        let mut names = Names::new(Some("public"), "app");
         let first = names.number(1);
-        names.learn(vec!["other".into()]);
+        names.learn("other", b"none");
         assert_ne!(names.number(1), first);
-        names.learn(vec!["public".into()]);
+        names.learn("public", b"none");
         assert_eq!(names.number(1), first);
         names.renumber();
         assert_ne!(names.number(2), first);

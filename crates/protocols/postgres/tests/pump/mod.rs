@@ -116,26 +116,25 @@ impl House {
     }
 
     /// A new snapshot of the catalog.
-    fn crawl(&self) -> Snapshot {
-        let (mut stream, _, mut received) = self.login(BTreeMap::new()).unwrap();
+    fn crawl(&self) -> Option<Snapshot> {
+        let (mut stream, _, mut received) = self.login(BTreeMap::new())?;
         let mut crawl = Postgres.crawl().unwrap();
         let mut out = Vec::new();
         crawl.start(&mut out);
         loop {
-            stream.write_all(&out).unwrap();
+            stream.write_all(&out).ok()?;
             out.clear();
-            let (used, content) = crawl.receive(&received, &mut out).unwrap();
+            let (used, content) = crawl.receive(&received, &mut out).ok()?;
             received.drain(..used);
             if let Some((content, digest)) = content {
                 let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
                 let snapshot = Snapshot { version, digest: digest.into(), content };
                 *self.catalog.lock().unwrap() = Some(snapshot.clone());
-                return snapshot;
+                return Some(snapshot);
             }
             if out.is_empty() {
                 let mut buffer = [0; 65_536];
-                let read = stream.read(&mut buffer).unwrap();
-                assert!(read > 0, "the server left during the crawl");
+                let read = stream.read(&mut buffer).ok().filter(|read| *read > 0)?;
                 received.extend_from_slice(&buffer[..read]);
             }
         }
@@ -143,7 +142,7 @@ impl House {
 
     fn snapshot(&self) -> Snapshot {
         let have = self.catalog.lock().unwrap().clone();
-        have.unwrap_or_else(|| self.crawl())
+        have.or_else(|| self.crawl()).expect("the catalog cannot be read")
     }
 
     fn fault(&self, what: String) {
@@ -274,12 +273,18 @@ fn session(
     referee.feed(Side::Target, &rest);
     let mut stale = 0;
     loop {
+        if std::env::var_os("PUMP").is_some() {
+            eprintln!("-> {}\n<- {}", referee.target.escape_ascii(), referee.client.escape_ascii());
+        }
         let wrote = target.write_all(&referee.target).and_then(|()| client.write_all(&referee.client));
         referee.target.clear();
         referee.client.clear();
         if referee.stale > stale {
             stale = referee.stale;
-            referee.refresh(house.crawl());
+            // Where the server is going down there is none.
+            if let Some(snapshot) = house.crawl() {
+                referee.refresh(snapshot);
+            }
             continue;
         }
         if wrote.is_err() || referee.goodbye || referee.error.is_some() {

@@ -134,17 +134,22 @@ pub fn copy_in(columns: u16) -> Vec<u8> {
     copy_response(b'G', false, columns)
 }
 
-/// The answer to the gateway's own question for the search path, in its Sync form.
+/// The answers to the gateway's own questions, in their Sync form.
 pub fn scope_answer(path: &str, status: u8) -> Vec<u8> {
-    join(&[
-        bare(b'1'),
-        bare(b'2'),
-        data_row(&[Some(path.as_bytes())]),
-        complete("SELECT 1"),
-        bare(b'3'),
-        bare(b'3'),
-        ready(status),
-    ])
+    let answers: Vec<Vec<u8>> = [path, "none", "on", "UTF8"]
+        .iter()
+        .map(|value| {
+            join(&[
+                bare(b'1'),
+                bare(b'2'),
+                data_row(&[Some(value.as_bytes())]),
+                complete("SHOW"),
+                bare(b'3'),
+                bare(b'3'),
+            ])
+        })
+        .collect();
+    join(&[join(&answers), ready(status)])
 }
 
 fn relation(oid: u32, name: &str, columns: &[(&str, u32)]) -> Relation {

@@ -32,7 +32,9 @@ fn simple() -> Vec<Talk> {
         Talk::new("simple").client(query(text)).target(join(&[selected(3), ready(b'I')])),
         Talk::new("nothing said").client(query("")).target(join(&[bare(b'I'), ready(b'I')])),
         Talk::new("a script")
-            .client(query("SELECT id, ssn FROM patient; UPDATE ward SET beds = 1 WHERE id = 1; SELECT id, ssn FROM patient"))
+            .client(query(
+                "SELECT id, ssn FROM patient; UPDATE ward SET beds = 1 WHERE id = 1; SELECT id, ssn FROM patient",
+            ))
             .target(join(&[selected(2), complete("UPDATE 1"), selected(0), ready(b'I')])),
         Talk::new("an error in a script")
             .client(query("SELECT id, ssn FROM patient; SELECT 1/0; SELECT 2"))
@@ -119,30 +121,31 @@ fn extended() -> Vec<Talk> {
 fn copies() -> Vec<Talk> {
     let data = |bytes: &[u8]| message(b'd', bytes);
     vec![
-        Talk::new("copy out")
-            .client(query("COPY patient (id, ssn) TO STDOUT"))
-            .target(join(&[
-                copy_out(false, 2),
-                data(b"1\t078-05-1120\n"),
-                data(b"2\t\\N\n3\t0"),
-                data(b"78\n"),
-                bare(b'c'),
-                complete("COPY 3"),
-                ready(b'I'),
-            ])),
-        Talk::new("copy out as csv")
-            .client(query("COPY patient (id, ssn) TO STDOUT (FORMAT csv, HEADER)"))
-            .target(join(&[
+        Talk::new("copy out").client(query("COPY patient (id, ssn) TO STDOUT")).target(join(&[
+            copy_out(false, 2),
+            data(b"1\t078-05-1120\n"),
+            data(b"2\t\\N\n3\t0"),
+            data(b"78\n"),
+            bare(b'c'),
+            complete("COPY 3"),
+            ready(b'I'),
+        ])),
+        Talk::new("copy out as csv").client(query("COPY patient (id, ssn) TO STDOUT (FORMAT csv, HEADER)")).target(
+            join(&[
                 copy_out(false, 2),
                 data(b"id,ssn\n"),
                 data(b"1,\"078-05\n-1120\"\n"),
                 bare(b'c'),
                 complete("COPY 1"),
                 ready(b'I'),
-            ])),
-        Talk::new("copy out, cut off by an error")
-            .client(query("COPY patient (id, ssn) TO STDOUT"))
-            .target(join(&[copy_out(false, 2), data(b"1\t0\n"), error("57014", "canceling statement"), ready(b'I')])),
+            ]),
+        ),
+        Talk::new("copy out, cut off by an error").client(query("COPY patient (id, ssn) TO STDOUT")).target(join(&[
+            copy_out(false, 2),
+            data(b"1\t0\n"),
+            error("57014", "canceling statement"),
+            ready(b'I'),
+        ])),
         Talk::new("copy in")
             .client(query("COPY ward FROM STDIN"))
             .target(copy_in(3))
