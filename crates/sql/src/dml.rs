@@ -25,16 +25,22 @@ impl Reader<'_> {
             columns.push(Arc::from("*"));
         }
         let name = self.write(target, &columns);
+        let mut assigned = Vec::new();
         if let Some(query) = insert.select_stmt.as_deref() {
             let known = self.relation(target).is_some();
             self.into = known.then(|| columns.iter().map(|column| written(&name, column)).collect());
-            self.query(query)?;
+            let rows = self.query(query)?;
             self.into = None;
+            assigned = inserted(&columns, rows);
         }
         if let Some(conflict) = insert.on_conflict_clause.as_deref() {
-            self.on_conflict(conflict, target, &name, &item)?;
+            // What the row would have been is what is being inserted.
+            let mut excluded = item.clone();
+            assign(&mut excluded, &assigned);
+            self.show(vec![item.clone(), named(excluded, "excluded")]);
+            assigned.extend(self.on_conflict(conflict, target, &name)?);
         }
-        self.end_change(target, vec![item], insert.returning_clause.as_ref())
+        self.end_change(target, vec![item], insert.returning_clause.as_ref(), &assigned)
     }
 
     fn on_conflict(
@@ -42,13 +48,7 @@ impl Reader<'_> {
         conflict: &OnConflictClause,
         target: &RangeVar,
         name: &Arc<str>,
-        item: &Item,
-    ) -> Result<(), ReadError> {
-        let mut excluded = item.clone();
-        excluded.name = Some(Arc::from("excluded"));
-        excluded.schema = None;
-        excluded.columns_visible = false;
-        self.show(vec![item.clone(), excluded]);
+    ) -> Result<Assigned, ReadError> {
         if let Some(infer) = conflict.infer.as_deref() {
             for node in &infer.index_elems {
                 if let Some(NodeEnum::IndexElem(element)) = &node.node {
@@ -57,9 +57,9 @@ impl Reader<'_> {
             }
             self.one(infer.where_clause.as_deref())?;
         }
-        self.assignments(&conflict.target_list, target, name)?;
+        let assigned = self.assignments(&conflict.target_list, target, name)?;
         self.one(conflict.where_clause.as_deref())?;
-        Ok(())
+        Ok(assigned)
     }
 
     pub(crate) fn update(&mut self, update: &UpdateStmt) -> Result<Rows, ReadError> {
@@ -68,11 +68,11 @@ impl Reader<'_> {
         let item = self.target_item(target);
         let name = self.write(target, &[]);
         self.show(vec![item]);
-        self.from_clause(&update.from_clause)?;
-        self.assignments(&update.target_list, target, &name)?;
+        self.read_from(&update.from_clause)?;
+        let assigned = self.assignments(&update.target_list, target, &name)?;
         self.filter(update.where_clause.as_deref())?;
         let items = self.show(Vec::new());
-        self.end_change(target, items, update.returning_clause.as_ref())
+        self.end_change(target, items, update.returning_clause.as_ref(), &assigned)
     }
 
     pub(crate) fn delete(&mut self, delete: &DeleteStmt) -> Result<Rows, ReadError> {
@@ -81,10 +81,10 @@ impl Reader<'_> {
         let item = self.target_item(target);
         self.write(target, &[Arc::from("*")]);
         self.show(vec![item]);
-        self.from_clause(&delete.using_clause)?;
+        self.read_from(&delete.using_clause)?;
         self.filter(delete.where_clause.as_deref())?;
         let items = self.show(Vec::new());
-        self.end_change(target, items, delete.returning_clause.as_ref())
+        self.end_change(target, items, delete.returning_clause.as_ref(), &[])
     }
 
     pub(crate) fn merge(&mut self, merge: &MergeStmt) -> Result<Rows, ReadError> {
@@ -93,21 +93,27 @@ impl Reader<'_> {
         let item = self.target_item(target);
         let name = self.write(target, &[]);
         let source = match merge.source_relation.as_deref() {
-            Some(source) => self.from_item(source)?,
+            Some(source) => self.read_item(source)?,
             None => Vec::new(),
         };
         self.show(source.into_iter().chain([item]).collect());
         self.one(merge.join_condition.as_deref())?;
+        let mut assigned = Vec::new();
         for node in &merge.merge_when_clauses {
             if let Some(NodeEnum::MergeWhenClause(when)) = &node.node {
-                self.merge_when(when, target, &name)?;
+                assigned.extend(self.merge_when(when, target, &name)?);
             }
         }
         let items = self.show(Vec::new());
-        self.end_change(target, items, merge.returning_clause.as_ref())
+        self.end_change(target, items, merge.returning_clause.as_ref(), &assigned)
     }
 
-    fn merge_when(&mut self, when: &MergeWhenClause, target: &RangeVar, name: &Arc<str>) -> Result<(), ReadError> {
+    fn merge_when(
+        &mut self,
+        when: &MergeWhenClause,
+        target: &RangeVar,
+        name: &Arc<str>,
+    ) -> Result<Assigned, ReadError> {
         self.one(when.condition.as_deref())?;
         if when.values.is_empty() {
             return self.assignments(&when.target_list, target, name);
@@ -119,11 +125,13 @@ impl Reader<'_> {
             columns = relation.columns.iter().map(|column| Arc::clone(&column.name)).collect();
         }
         self.write(target, &columns);
+        let mut assigned = Vec::new();
         for (at, value) in when.values.iter().enumerate() {
-            let column = columns.get(at).map(|column| written(name, column));
-            self.written_value(value, column.as_ref())?;
+            let column = columns.get(at);
+            let flow = self.written_value(value, column.map(|column| written(name, column)).as_ref())?;
+            assigned.extend(column.map(|column| (Arc::clone(column), flow)));
         }
-        Ok(())
+        Ok(assigned)
     }
 
     fn begin_change(&mut self, with: Option<&WithClause>) -> Result<(), ReadError> {
@@ -138,22 +146,29 @@ impl Reader<'_> {
         target: &RangeVar,
         mut items: Vec<Item>,
         returning: Option<&ReturningClause>,
+        assigned: &[(Arc<str>, Flow)],
     ) -> Result<Rows, ReadError> {
         let runs_code = self.relation(target).is_some_and(|relation| relation.runs_code);
         let mut rows = Rows::default();
         if let Some(returning) = returning {
             let own = target.alias.as_ref().map_or(&target.relname, |alias| &alias.aliasname);
-            let table = items.iter().find(|item| item.name.as_deref() == Some(own)).cloned().unwrap_or_default();
-            let mut names = vec!["old", "new"];
+            let place = items.iter().position(|item| item.name.as_deref() == Some(own));
+            let old = place.and_then(|at| items.get(at)).cloned().unwrap_or_default();
+            // What is returned is what has just been written, wherever that came from.
+            let mut table = old.clone();
+            assign(&mut table, assigned);
+            if let Some(item) = place.and_then(|at| items.get_mut(at)) {
+                *item = table.clone();
+            }
+            let mut names = vec!["new"];
             for option in &returning.options {
                 if let Some(NodeEnum::ReturningOption(option)) = &option.node {
                     names.push(&option.value);
                 }
             }
-            for name in names {
-                // An alias of the statement's own comes first.
-                items.push(Item { name: Some(Arc::from(name)), columns_visible: false, ..table.clone() });
-            }
+            // An alias of the statement's own comes first.
+            items.push(named(old, "old"));
+            items.extend(names.into_iter().map(|name| named(table.clone(), name)));
             self.show(items);
             rows = self.targets(&returning.exprs, None)?;
         }
@@ -190,7 +205,8 @@ impl Reader<'_> {
         name
     }
 
-    fn assignments(&mut self, nodes: &[Node], target: &RangeVar, name: &Arc<str>) -> Result<(), ReadError> {
+    fn assignments(&mut self, nodes: &[Node], target: &RangeVar, name: &Arc<str>) -> Result<Assigned, ReadError> {
+        let mut assigned = Vec::new();
         let known = self.relation(target).is_some();
         for node in nodes {
             let Some(NodeEnum::ResTarget(assignment)) = &node.node else { continue };
@@ -202,10 +218,11 @@ impl Reader<'_> {
             }
             let flow = known.then(|| written(name, &column));
             if let Some(value) = assignment.val.as_deref() {
-                self.written_value(value, flow.as_ref())?;
+                let value = self.written_value(value, flow.as_ref())?;
+                assigned.push((column, value));
             }
         }
-        Ok(())
+        Ok(assigned)
     }
 
     /// The condition of an UPDATE or DELETE; none, or one that is always met, is a fact of its own.
@@ -259,6 +276,34 @@ impl Reader<'_> {
         let alone = self.levels.last().is_some_and(|level| level.items.len() == 1);
         left == right || (alone && left.last() == right.last())
     }
+}
+
+/// Columns, and where what is written to them comes from.
+type Assigned = Vec<(Arc<str>, Flow)>;
+
+fn inserted(columns: &[Arc<str>], rows: Rows) -> Assigned {
+    match &rows.open {
+        Some(_) => columns.iter().map(|column| (Arc::clone(column), rows.whole())).collect(),
+        None => columns.iter().cloned().zip(rows.columns.into_iter().map(|column| column.flow)).collect(),
+    }
+}
+
+/// Lets the columns of an item come from what is written to them, too. A constant, or the column's own value changed,
+/// makes it no other column.
+fn assign(item: &mut Item, assigned: &[(Arc<str>, Flow)]) {
+    for column in &mut item.rows.columns {
+        let own = column.flow.columns();
+        for (_, flow) in assigned.iter().filter(|(name, flow)| *name == column.name && !flow.is_free()) {
+            if flow.columns().is_none() || flow.columns() != own {
+                column.flow = column.flow.clone().and(flow.clone());
+            }
+        }
+    }
+}
+
+/// The item under a name that does not let its columns be named alone.
+fn named(item: Item, name: &str) -> Item {
+    Item { name: Some(Arc::from(name)), schema: None, columns_visible: false, ..item }
 }
 
 fn target_name(node: &Node) -> Option<Arc<str>> {

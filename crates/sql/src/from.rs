@@ -13,9 +13,9 @@ const MAX_COLUMNS: usize = 8_192;
 
 impl Reader<'_> {
     /// Reads a FROM list; every item sees those before it only where it is lateral.
-    pub(crate) fn from_clause(&mut self, nodes: &[Node]) -> Result<(), ReadError> {
+    pub(crate) fn read_from(&mut self, nodes: &[Node]) -> Result<(), ReadError> {
         for node in nodes {
-            let items = self.from_item(node)?;
+            let items = self.read_item(node)?;
             if let Some(level) = self.levels.last_mut() {
                 level.items.extend(items);
             }
@@ -23,7 +23,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    pub(crate) fn from_item(&mut self, node: &Node) -> Result<Vec<Item>, ReadError> {
+    pub(crate) fn read_item(&mut self, node: &Node) -> Result<Vec<Item>, ReadError> {
         self.enter()?;
         let items = match &node.node {
             Some(NodeEnum::RangeVar(range)) => vec![self.range_var(range)],
@@ -35,7 +35,7 @@ impl Reader<'_> {
                     self.expr(arg)?;
                 }
                 match sample.relation.as_deref() {
-                    Some(relation) => self.from_item(relation)?,
+                    Some(relation) => self.read_item(relation)?,
                     None => Vec::new(),
                 }
             }
@@ -125,7 +125,7 @@ impl Reader<'_> {
     }
 
     fn side(&mut self, node: Option<&Node>) -> Result<Vec<Item>, ReadError> {
-        node.map_or(Ok(Vec::new()), |node| self.from_item(node))
+        node.map_or(Ok(Vec::new()), |node| self.read_item(node))
     }
 
     /// The columns of USING and NATURAL decide which rows meet.

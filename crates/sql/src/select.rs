@@ -66,7 +66,7 @@ impl Reader<'_> {
     }
 
     fn plain_select(&mut self, select: &SelectStmt, into: Option<&[Flow]>) -> Result<Rows, ReadError> {
-        self.from_clause(&select.from_clause)?;
+        self.read_from(&select.from_clause)?;
         if let Some(condition) = select.where_clause.as_deref() {
             self.expr(condition)?;
         }
