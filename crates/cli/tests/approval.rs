@@ -60,7 +60,7 @@ fn a_held_operation_runs_once_somebody_else_said_yes_and_all_of_it_is_on_the_led
     assert_eq!(ruling["body"]["approval"]["number"], *request);
     assert_eq!(ruling["body"]["approval"]["approvers"][0]["id"], "staff|rosa");
     assert_eq!(of_kind(&entries, "approval.requested").len(), 1);
-    assert_eq!(of_kind(&entries, "approval.approved").len(), 1);
+    assert_eq!(of_kind(&entries, "approval.granted").len(), 1);
 }
 
 #[test]

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use vestibule_e2e::gateway::Gateway;
 use vestibule_e2e::run::run;
 
+/// Takes long, and reads nothing.
+const LONG: &str = "SELECT count(*) FROM generate_series(1, 100000000000)";
+
 fn curl(gateway: &Gateway, path: &str) -> (u16, String) {
     let mut curl = Command::new("curl");
     curl.args(["-sS", "--max-time", "10", "-w", "\n%{http_code}", "--cacert"]).arg(gateway.ca());
     let ended = run(curl.arg(format!("{}{path}", gateway.api())), Duration::from_secs(20)).unwrap();
     let (body, code) = ended.stdout.trim_end().rsplit_once('\n').unwrap_or(("", ended.stdout.trim_end()));
-    (code.parse().unwrap_or(0), body.to_owned())
+    (code.parse().unwrap_or(0), body.trim_end().to_owned())
 }
 
 #[test]
@@ -42,7 +45,7 @@ fn it_drains_on_sigterm_and_the_ledger_says_that_it_ended_in_order() {
     let server = clinic(5);
     let mut gateway = guarded(&server);
     let kim = token(&gateway, "kim", &["dba"]);
-    let mut psql = gateway.psql(&kim, &["-c", "SELECT 'begun'", "-c", "SELECT pg_sleep(60)"]);
+    let mut psql = gateway.psql(&kim, &["-c", "SELECT 'begun'", "-c", LONG]);
     let session = psql.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let carla = token(&gateway, "carla", &["auditors"]);
     wait_for("the session is open", || {
@@ -90,7 +93,7 @@ fn an_operator_ends_a_session_and_its_client_is_told_why() {
     let server = clinic(5);
     let gateway = guarded(&server);
     let kim = token(&gateway, "kim", &["dba"]);
-    let mut psql = gateway.psql(&kim, &["-c", "SELECT pg_sleep(60)"]);
+    let mut psql = gateway.psql(&kim, &["-c", LONG]);
     let session = psql.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let operator = token(&gateway, "olga", &["operators"]);
     let sid = wait_for("the session is open", || {

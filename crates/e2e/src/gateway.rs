@@ -138,7 +138,7 @@ impl Gateway {
         let log = self.home.path().join("gateway.log");
         let process = Guarded::start(&serve, "TERM", None, &log)?;
         let ready = || listens(self.port) && process.log().contains("vestibule is ready");
-        process.await_ready(Duration::from_secs(30), ready)?;
+        process.await_ready(Duration::from_secs(90), ready)?;
         self.process = Some(process);
         Ok(())
     }

@@ -247,6 +247,14 @@ impl Guard {
                 // Rules, groups and the proof may have changed while a human thought about it.
                 self.identify()?;
                 self.follow_rules();
+                if !self.still_enough(operation, hold) {
+                    let refusal = Refusal::new(
+                        RefusalKind::Policy,
+                        format!("refused: the rules changed while request {number} waited, and now ask for other approvers"),
+                        "run it again: it will be put before them",
+                    );
+                    return Err(self.refuse(id, operation, held.classes, &hold.obligations, refusal).await);
+                }
                 let verdict = self.decide(operation, true);
                 return match &verdict.decision {
                     Decision::Permit(_) => Ok((verdict, Some(Approved { number, approvers: by }))),
@@ -271,6 +279,14 @@ impl Guard {
             ),
         };
         Err(self.refuse(id, operation, held.classes, &hold.obligations, refusal).await)
+    }
+
+    /// Whether those who were asked are those whom the rules in force would ask.
+    fn still_enough(&mut self, operation: &Operation, asked: &Hold) -> bool {
+        match &self.decide(operation, false).decision {
+            Decision::Hold(now) => now.approvers == asked.approvers && now.quorum <= asked.quorum,
+            Decision::Permit(_) | Decision::Deny(_) => true,
+        }
     }
 
     async fn deny(&self, id: OpId, operation: &Operation, verdict: &Verdict, denial: &Denial) -> Refusal {

@@ -20,6 +20,9 @@ use vestibule_core::{
 use vestibule_record::{Header, Recorder};
 use vestibule_upstream::{DialError, Upstream};
 
+/// How long a new session waits for a catalog that has never been read.
+const CATALOG_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A connection that was just accepted, and how its listener receives it.
 pub struct Arrival {
     /// The bytes.
@@ -189,8 +192,7 @@ impl Session {
             Err(DialError::Fault(fault)) => return Err(self.unreachable(&fault.to_string())),
             Err(DialError::Refused(refusal)) => return Err(self.unreachable(&refusal.message)),
         };
-        if place.facts.phi && self.protocol.crawl().is_some() && place.catalogs.watch().borrow().is_none() {
-            place.catalogs.ring();
+        if self.protocol.crawl().is_some() && !catalog_is_there(place).await && place.facts.phi {
             return Err(self.unreachable("the catalog of the target has not been read; its columns could not be masked"));
         }
         Ok(upstream)
@@ -327,6 +329,16 @@ impl Session {
         self.house.observer.saw(Seen::Fault(fault.kind));
         answer(claim, Err(&self.unreachable(&fault.what))).await;
     }
+}
+
+/// Whether the target's catalog is known, after waiting for it a little: the gateway may just have started.
+async fn catalog_is_there(place: &Place) -> bool {
+    let mut catalogs = place.catalogs.watch();
+    if catalogs.borrow().is_some() {
+        return true;
+    }
+    place.catalogs.ring();
+    tokio::time::timeout(CATALOG_PATIENCE, catalogs.wait_for(Option::is_some)).await.is_ok_and(|seen| seen.is_ok())
 }
 
 /// Completes the client's login, or refuses it.

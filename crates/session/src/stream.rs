@@ -443,6 +443,10 @@ impl Stream {
             Ok(never) => match never {},
             Err(end) => end,
         };
+        if matches!(end, End::Cut(_)) {
+            // What we no longer permit must not go on at the target either.
+            self.wires.pass_cancel_on();
+        }
         self.wires.last_words(&end).await;
         end
     }
