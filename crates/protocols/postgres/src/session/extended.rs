@@ -31,19 +31,32 @@ fn two_names<'a>(message: &Message<'a>) -> Result<(&'a [u8], &'a [u8]), WireErro
     Ok((reader.string()?, reader.string()?))
 }
 
-pub(super) fn target_of<'a>(frame: &'a [u8]) -> Result<(u8, &'a [u8]), WireError> {
+pub(super) fn target_of(frame: &[u8]) -> Result<(u8, &[u8]), WireError> {
     let mut reader = Reader::new(body(frame), "Describe or Close");
     let named = (reader.u8()?, reader.string()?);
     reader.end()?;
     Ok(named)
 }
 
-pub(super) fn portal_of<'a>(frame: &'a [u8]) -> Result<&'a [u8], WireError> {
+pub(super) fn portal_of(frame: &[u8]) -> Result<&[u8], WireError> {
     let mut reader = Reader::new(body(frame), "Execute");
     let name = reader.string()?;
     reader.i32()?;
     reader.end()?;
     Ok(name)
+}
+
+/// Whether a name means the same to the server as to us: it cuts longer ones off, and others depend on the encoding.
+const fn is_plain(name: &[u8]) -> bool {
+    name.len() < 64 && name.is_ascii()
+}
+
+fn not_plain() -> No {
+    No::ours(
+        "42622",
+        "refused: names of prepared statements and portals must be ASCII and at most 63 bytes long",
+        "use a shorter name",
+    )
 }
 
 fn no_statement(name: &[u8]) -> No {
@@ -63,7 +76,7 @@ impl Session {
         let joins = match message.kind {
             b'B' => {
                 let (portal, statement) = two_names(&message)?;
-                let joins = unit.portal.is_none() && statement == unit.statement.as_slice();
+                let joins = unit.portal.is_none() && statement == unit.statement.as_slice() && is_plain(portal);
                 if joins {
                     unit.portal = Some(portal.to_vec());
                 }
@@ -118,6 +131,9 @@ impl Session {
             return Ok(Begin::Wait);
         }
         let (name, text) = two_names(&message)?;
+        if !is_plain(name) {
+            return Ok(self.refuse_message(not_plain(), out));
+        }
         let said = self.read_text(text);
         let scope = self.scope_number();
         let Some(meant) = said.meant.first().map(Arc::clone) else {
@@ -160,6 +176,9 @@ impl Session {
             return Ok(Begin::Wait);
         }
         let (portal, name) = two_names(&message)?;
+        if !is_plain(portal) || !is_plain(name) {
+            return Ok(self.refuse_message(not_plain(), out));
+        }
         let Some(prepared) = self.registry.statement(name).cloned() else {
             return Ok(self.refuse_message(no_statement(name), out));
         };
@@ -216,6 +235,9 @@ impl Session {
 
     fn pass_close(&mut self, message: Message<'_>, out: &mut Steps) -> Result<Begin, WireError> {
         let (kind, name) = target_of(message.frame)?;
+        if !is_plain(name) {
+            return Ok(self.refuse_message(not_plain(), out));
+        }
         message.relay(None, out);
         self.sent_extended();
         let suspended = if kind == b'P' { self.registry.portal(name).and_then(|p| p.op) } else { None };
@@ -233,7 +255,7 @@ impl Session {
         self.segments = self.segments.saturating_add(1);
         self.unsynced = false;
         self.flushed = true;
-        let copying = self.copying_in.is_some();
+        let copying = self.copying_in.is_some_and(|id| self.ops.get(id).is_some());
         self.awaited.push_back(Awaited::new(What::Sync { copying }, None));
     }
 

@@ -265,7 +265,7 @@ fn join(said: Lineage, read: Lineage) -> Lineage {
                 said
             }
         }
-        (Some(a), Some(_)) if a.is_empty() => read,
+        (Some([]), Some(_)) => read,
         (Some(a), Some(b)) => {
             let mut all = a.to_vec();
             all.extend(b.iter().filter(|c| !a.contains(c)).cloned());

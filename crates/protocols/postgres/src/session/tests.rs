@@ -436,6 +436,19 @@ fn an_encoding_that_hides_quotes_is_not_read() {
     assert_eq!(referee.asked[0].operation.reading, vestibule_core::Reading::Opaque);
 }
 
+/// The server cuts long names off and converts others: two names of ours could be one of its.
+#[test]
+fn names_that_could_be_another_are_refused() {
+    let long = "x".repeat(64);
+    for name in [long.as_str(), "\u{e9}"] {
+        for message in [parse(name, "SELECT 1"), bind("", name), bind(name, ""), close(b'S', name), close(b'P', name)] {
+            let talk = Talk::new(name).client(join(&[message, sync()])).target(ready(b'I'));
+            let run = run(&with_phi, permit(pass_terms()), &talk, usize::MAX);
+            assert_eq!((kinds(&run.target).as_str(), kinds(&run.client).as_str()), ("S", "EZ"));
+        }
+    }
+}
+
 #[test]
 fn the_end_is_told_and_everything_closed() {
     let mut referee = Referee::new(with_phi(), permit(pass_terms()));

@@ -123,13 +123,17 @@ fn meant(text: &[u8], scope: &Scope<'_>, readable: bool) -> Vec<Arc<Meant>> {
     }
 }
 
+/// What a scope depends on: the catalog's version, the path, how strings are written, whether they can be read.
+type Key = (u64, Option<Vec<String>>, bool, bool);
+
 /// What names mean to the server at the moment, as far as it has been told.
 #[derive(Debug)]
 pub(super) struct Names {
     /// The effective search path; `None`: it must be asked.
     pub path: Option<Vec<String>>,
     pub standard_strings: bool,
-    /// Whether the client's encoding lets no byte of a character look like a quote or backslash.
+    /// Whether the client's bytes are read as they stand. In another encoding the second byte of a character can look
+    /// like a quote, and a name is another one than it seems; there only ASCII is read.
     pub readable: bool,
     /// Whether the settings changed in the transaction under way, so that its end changes them back.
     pub touched: bool,
@@ -137,13 +141,10 @@ pub(super) struct Names {
     pub shadowed: bool,
     /// The session's user.
     user: String,
-    numbers: HashMap<(u64, Option<Vec<String>>, bool, bool), u32>,
+    numbers: HashMap<Key, u32>,
     number: Option<u32>,
     next: u32,
 }
-
-/// Encodings in which a byte below 128 can be the second of a character: a quote or backslash may not be one.
-const TREACHEROUS: [&str; 8] = ["SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "MULE_INTERNAL"];
 
 impl Names {
     pub fn new(path: Option<&str>, user: &str) -> Self {
@@ -164,9 +165,7 @@ impl Names {
     pub fn parameter(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"standard_conforming_strings" => self.standard_strings = value == b"on",
-            b"client_encoding" => {
-                self.readable = !TREACHEROUS.iter().any(|bad| value.eq_ignore_ascii_case(bad.as_bytes()));
-            }
+            b"client_encoding" => self.readable = value == b"UTF8" || value == b"SQL_ASCII",
             b"search_path" => self.path = None,
             b"session_authorization" => {
                 self.user = String::from_utf8_lossy(value).into_owned();
