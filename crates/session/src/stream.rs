@@ -95,6 +95,8 @@ pub(crate) struct Wires {
     most_pending: usize,
     stale: Option<Instant>,
     goodbye: bool,
+    /// The client is gone: what is still to be closed is not told to it.
+    quiet: bool,
     pub totals: Totals,
 }
 
@@ -141,6 +143,7 @@ impl Wires {
             most_pending: parts.max_message_bytes.saturating_add(64 << 10),
             stale: None,
             goodbye: false,
+            quiet: false,
             totals: Totals::default(),
         }
     }
@@ -274,6 +277,9 @@ impl Wires {
         piece: &Piece,
         under: Option<OpId>,
     ) -> Result<(), End> {
+        if self.quiet && to == Side::Client {
+            return Ok(());
+        }
         let permit = under.map(|id| self.running.iter().find(|r| r.id == id).map(|r| &r.permit));
         let receipt = match permit {
             // INVARIANT (promise 1): no permit, no byte.
@@ -418,6 +424,7 @@ impl Wires {
             End::Target(_) => Refusal::new(RefusalKind::Target, "the target closed the connection", "connect again"),
             End::Client(_) => Refusal::new(RefusalKind::Cancelled, "the client left", ""),
         };
+        self.quiet = matches!(end, End::Client(_));
         self.asked.clear();
         self.steps.clear();
         self.interpreter.close(&refusal, &mut self.steps);
