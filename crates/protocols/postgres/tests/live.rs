@@ -204,6 +204,54 @@ fn the_secret_never_comes() {
     gateway.finish();
 }
 
+/// Clients that speak binary, prepare by name, never describe a portal, page through portals and copy.
+#[test]
+fn the_secret_never_comes_in_binary() {
+    const SCRIPT: &str = r#"
+import asyncio, asyncpg, io, psycopg, sys
+port, user, password, database = sys.argv[1:]
+async def main():
+    db = await asyncpg.connect(host="127.0.0.1", port=port, user=user, password=password, database=database, ssl=False)
+    for _ in range(2):
+        rows = await db.fetch("SELECT * FROM patient ORDER BY id LIMIT 3")
+        print(*(tuple(map(str, row.values())) for row in rows))
+    statement = await db.prepare("SELECT id, ssn, notes, born, seen FROM patient WHERE id = $1")
+    print(await statement.fetchrow(5), await statement.fetchval(6, column=1))
+    async with db.transaction():
+        async for row in db.cursor("SELECT ssn, photo, address FROM patient ORDER BY id", prefetch=7):
+            print(row)
+    for form in "text", "csv", "binary":
+        data = io.BytesIO()
+        await db.copy_from_query("SELECT id, ssn, chart FROM patient", output=data, format=form)
+        print(data.getvalue())
+    try:
+        await db.fetchval("SELECT ssn::int FROM patient WHERE id = 1")
+    except asyncpg.PostgresError as error:
+        print(repr(error), error.detail)
+    await db.close()
+asyncio.run(main())
+with psycopg.connect(host="127.0.0.1", port=port, user=user, password=password, dbname=database, sslmode="disable") as db:
+    with db.cursor(binary=True) as cursor:
+        print(cursor.execute("SELECT id, name, ssn, born, photo, address, chart, notes FROM patient ORDER BY id").fetchmany(3))
+    with db.pipeline(), db.cursor() as cursor:
+        for n in range(5):
+            cursor.execute("SELECT ssn, id FROM patient WHERE id = %s", [n], prepare=True)
+        print(cursor.fetchall())
+print("told")
+"#;
+    let gateway = open(masking());
+    let mut command = Command::new(vestibule_e2e::cache::python());
+    command.args(["-c", SCRIPT, &gateway.port().to_string(), login("scram-sha-256"), PASSWORD, DATABASE]);
+    let ended = run(&mut command, LIMIT).unwrap();
+    assert!(ended.success() && ended.stdout.contains("told"), "{}{}", ended.stdout, ended.stderr);
+    assert!(!ended.stdout.contains("078-05-"), "{}", ended.stdout);
+    for secret in ["1950-", "1950,", "c4ca4238", "10.0.0.", "\\xc4\\xca"] {
+        assert!(!ended.stdout.contains(secret), "{secret}: {}", ended.stdout);
+    }
+    assert!(ended.stdout.contains("'Name1', 'xxx'"), "{}", ended.stdout);
+    gateway.finish();
+}
+
 /// A refused statement is not run, aborts the transaction it is in, and leaves the session usable.
 #[test]
 fn refusals_are_ordinary_errors() {

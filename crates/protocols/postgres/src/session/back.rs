@@ -5,8 +5,7 @@ use super::awaited::{Awaited, What};
 use super::rows::{Known, count_row, mask_row, plan};
 use crate::wire::read::error_field;
 use crate::wire::{Front, body, build, front, malformed};
-use std::sync::Arc;
-use vestibule_core::{Field, OpId, Origin, Side, Steps, Treatment, ValueKind, WireError};
+use vestibule_core::{OpId, Side, Steps, WireError};
 
 /// Most tables for which a newer catalog is asked in one session.
 const MOST_STRANGERS: usize = 4_096;
@@ -318,68 +317,6 @@ impl Session {
             self.ops.done(id, out);
             next = id.0.checked_add(1).map(OpId);
         }
-    }
-
-    /// NoticeResponse, NotificationResponse, ParameterStatus: at any time.
-    fn unasked(&mut self, answer: Answer<'_>, out: &mut Steps) -> Result<(), WireError> {
-        match answer.kind {
-            b'S' => {
-                let mut parts = body(answer.frame).split(|b| *b == 0);
-                let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-                self.names.parameter(name, value);
-                self.relay(answer, None, out);
-                Ok(())
-            }
-            b'A' if self.withholds_payloads() => self.notify_without_payload(answer, out),
-            b'A' => {
-                self.relay(answer, None, out);
-                Ok(())
-            }
-            _ => self.say_failed(answer, self.answered_op(), out),
-        }
-    }
-
-    /// Whether words from nowhere are masked for this client.
-    fn withholds_payloads(&self) -> bool {
-        let field = Field { name: "payload", origin: Origin::Unknown, kind: ValueKind::Text };
-        self.phi
-            && self.last_mask.as_ref().is_none_or(|mask| {
-                !matches!(mask.plan(std::slice::from_ref(&field)).0.first(), Some(Treatment::Pass(_)))
-            })
-    }
-
-    fn notify_without_payload(&mut self, answer: Answer<'_>, out: &mut Steps) -> Result<(), WireError> {
-        let mut reader = crate::wire::read::Reader::new(body(answer.frame), "NotificationResponse");
-        let (process, channel) = (reader.u32()?, reader.string()?);
-        out.write(Side::Client, None, |made| {
-            build::message(made, b'A', |made| {
-                made.extend_from_slice(&process.to_be_bytes());
-                build::string(made, channel);
-                made.push(0);
-            });
-        });
-        Ok(())
-    }
-
-    /// Relays an error or a notice, scrubbed where its operation touches masked data.
-    pub(super) fn say_failed(
-        &mut self,
-        answer: Answer<'_>,
-        id: Option<OpId>,
-        out: &mut Steps,
-    ) -> Result<(), WireError> {
-        let op = id.and_then(|id| self.ops.get(id));
-        let scrubs = op.and_then(|op| op.terms.as_ref()).map_or(self.phi, |terms| terms.scrub);
-        if !scrubs {
-            self.relay(answer, id, out);
-            return Ok(());
-        }
-        let text = op.map(|op| Arc::clone(&op.said));
-        let text = text.as_ref().and_then(|said| std::str::from_utf8(&said.bytes).ok());
-        let start = out.made.len();
-        super::scrub::scrub(answer.kind, body(answer.frame), text, &mut out.made)?;
-        self.relay_made(start, id, out);
-        Ok(())
     }
 
     fn failed(&mut self, answer: Answer<'_>, out: &mut Steps) -> Result<(), WireError> {

@@ -1,13 +1,15 @@
 //! The interpreter: everything between a client and a target after both logins.
 //!
-//! The client's side ([`front`], [`forward`]) cuts the stream into units, asks once for what each unit does, and relays
-//! its bytes only when it may. The target's side ([`back`]) follows the answers in the order in which they were asked
-//! for, opens rows only where a plan says so, and closes each operation. Between them stand the list of what is
-//! awaited, the operations under way ([`ops`]), the names the server knows ([`registry`]) and what the texts mean
-//! ([`text`]).
+//! The client's side ([`front`], [`extended`], [`asks`], [`forward`]) cuts the stream into units, asks once for what each
+//! unit does, and relays its bytes only when it may. The target's side ([`back`], [`aside`], [`copy`]) follows the answers
+//! in the order in which they were asked for, opens rows only where a plan says so, and closes each operation. Between
+//! them stand the list of what is awaited, the operations under way ([`ops`]), the names the server knows ([`registry`])
+//! and what the texts mean ([`text`], [`scope`]).
 //!
 //! Not here: what a statement does (`vestibule-sql`), whether it may (the guard), what a mask is (`vestibule-phi`).
 
+mod aside;
+mod asks;
 mod awaited;
 mod back;
 mod changes;
