@@ -4,7 +4,10 @@ use crate::Gateway;
 use crate::config::TargetConfig;
 use crate::rules::facts;
 use std::sync::Arc;
-use vestibule_core::{Chosen, ClassSet, Established, Fault, Identity, Limits, OpenSession, Operation, Refusal, RefusalKind, Snapshot, Timestamp};
+use vestibule_core::{
+    Chosen, ClassSet, Established, Fault, Identity, Limits, OpenSession, Operation, Refusal, RefusalKind, Snapshot,
+    Timestamp,
+};
 use vestibule_phi::DataMap;
 use vestibule_policy::{Asked, Explanation, PolicySet, Request};
 
@@ -12,12 +15,7 @@ use vestibule_policy::{Asked, Explanation, PolicySet, Request};
 ///
 /// # Errors
 /// It is no statement, or the protocol knows none.
-pub fn ask(
-    target: &TargetConfig,
-    catalog: Option<Snapshot>,
-    map: &DataMap,
-    statement: &str,
-) -> Result<Asked, Refusal> {
+pub fn ask(target: &TargetConfig, catalog: Option<Snapshot>, map: &DataMap, statement: &str) -> Result<Asked, Refusal> {
     let session = OpenSession {
         chosen: Chosen::default(),
         established: Arc::new(Established::default()),
@@ -59,7 +57,11 @@ impl Gateway {
     pub fn explain(&self, identity: &Identity, target: &str, statement: &str) -> Result<Vec<Explanation>, Refusal> {
         let config = self.config();
         let found = config.targets.get(target).ok_or_else(|| {
-            Refusal::new(RefusalKind::NotUnderstood, format!("there is no target `{target}`"), "list them with `vestibule connect`")
+            Refusal::new(
+                RefusalKind::NotUnderstood,
+                format!("there is no target `{target}`"),
+                "list them with `vestibule connect`",
+            )
         })?;
         let rules = Arc::clone(&self.house.rules.borrow());
         let catalog = rules.places.get(target).and_then(|place| place.catalogs.watch().borrow().clone());

@@ -154,3 +154,113 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), InitError> {
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     written.map_err(|source| InitError::Io { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{InitError, init};
+    use crate::config::Config;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+
+    fn clock() -> crate::Clock {
+        crate::system_clock()
+    }
+
+    /// Everything below `dir`, with its mode.
+    fn modes(dir: &Path) -> Vec<(PathBuf, u32)> {
+        let mut found = Vec::new();
+        let mut folders = vec![dir.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+                found.push((entry.path().strip_prefix(dir).unwrap().to_owned(), mode));
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn what_it_makes_is_accepted_and_closed_to_others() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("gateway");
+        let hosts = ["gateway.clinic.example".to_owned(), "10.1.2.3".to_owned()];
+        let made = init(&dir, "gateway.clinic.example/vestibule", &hosts, &clock()).await.unwrap();
+        assert!(made.verifier.starts_with("gateway.clinic.example/vestibule+"), "{}", made.verifier);
+        let kept = std::fs::read_to_string(made.layout.ledger_vkey()).unwrap();
+        assert_eq!(kept.trim(), made.verifier);
+        let resolved = match Config::load(&made.config) {
+            Ok(resolved) => resolved,
+            Err(problems) => panic!("the sample is refused: {problems:#?}"),
+        };
+        assert_eq!(resolved.layout, made.layout);
+        assert_eq!(resolved.name, "gateway.clinic.example/vestibule");
+        assert!(resolved.target("postgres", "clinic").unwrap().phi);
+        for (path, mode) in modes(&dir) {
+            assert_eq!(mode & 0o022, 0, "others may write {}", path.display());
+            let key = path.starts_with("data/keys")
+                || path.starts_with("secrets")
+                || path.extension() == Some("key".as_ref());
+            assert!(!key || mode & 0o077 == 0, "{} is {mode:o}", path.display());
+        }
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        for needed in [
+            "data/keys/ledger.key",
+            "data/keys/token.key",
+            "data/keys/recording.key",
+            "data/keys/mask.key",
+            "data/ca/ca.crt",
+            "data/ca/server.key",
+            "data/state.db",
+        ] {
+            assert!(dir.join(needed).is_file(), "{needed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_that_is_there_is_touched() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("gateway");
+        let made = init(&dir, "one", &[], &clock()).await.unwrap();
+        let key = std::fs::read(made.layout.ledger_key()).unwrap();
+        let again = init(&dir, "two", &[], &clock()).await.unwrap_err();
+        assert!(matches!(again, InitError::NotEmpty(_)), "{again}");
+        assert_eq!(std::fs::read(made.layout.ledger_key()).unwrap(), key);
+        let mine = home.path().join("mine");
+        std::fs::create_dir(&mine).unwrap();
+        std::fs::write(mine.join("notes.txt"), "mine").unwrap();
+        assert!(init(&mine, "three", &[], &clock()).await.is_err());
+        assert_eq!(std::fs::read_dir(&mine).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn names_that_cannot_be_the_origin_of_a_log_are_refused_before_anything_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["", "https://gateway.clinic.example", "our gateway", "a+b", "a\nb", "tab\tbed"] {
+            let dir = home.path().join("gateway");
+            let refused = init(&dir, name, &[], &clock()).await.unwrap_err();
+            assert!(matches!(refused, InitError::Name(_)), "{name:?}: {refused}");
+            assert!(!dir.exists(), "{name:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_gateways_share_no_key() {
+        let home = tempfile::tempdir().unwrap();
+        let one = init(&home.path().join("one"), "one", &[], &clock()).await.unwrap().layout;
+        let two = init(&home.path().join("two"), "two", &[], &clock()).await.unwrap().layout;
+        for path in ["ledger_key", "token_key", "recording_key", "mask_key", "ca_key", "server_key"] {
+            let of = |layout: &crate::config::Layout| match path {
+                "ledger_key" => layout.ledger_key(),
+                "token_key" => layout.token_key(),
+                "recording_key" => layout.recording_key(),
+                "mask_key" => layout.mask_key(),
+                "ca_key" => layout.ca_key(),
+                _ => layout.server_key(),
+            };
+            assert_ne!(std::fs::read(of(&one)).unwrap(), std::fs::read(of(&two)).unwrap(), "{path}");
+        }
+    }
+}

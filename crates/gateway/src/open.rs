@@ -176,4 +176,3 @@ fn mask_keys(path: &Path, tenant: &str) -> Result<MaskKeys, StartError> {
     }
     Ok(MaskKeys::derive(&secret, tenant))
 }
-

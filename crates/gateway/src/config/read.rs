@@ -108,12 +108,12 @@ impl<'t> Reading<'t> {
     fn unknown_section(&self, name: &str, line: u32, sections: &'static [&'static Section]) {
         let holder = sections.iter().find(|s| s.key(name).is_some());
         let mend = match (nearest(name, sections.iter().map(|s| s.name)), holder) {
-            (Some(near), _) => {
+            (_, Some(section)) => {
+                format!("`{name}` is a key of `{}`: write it below that heading", section.heading())
+            }
+            (Some(near), None) => {
                 let heading = sections.iter().find(|s| s.name == near).map_or(String::new(), |s| s.heading());
                 format!("write `{heading}`")
-            }
-            (None, Some(section)) => {
-                format!("`{name}` is a key of `{}`: write it below that heading", section.heading())
             }
             (None, None) => {
                 let known: Vec<_> = sections.iter().map(|s| s.heading()).collect();
@@ -146,12 +146,11 @@ impl<'t> Reading<'t> {
             let mut keys = section.keys.iter().filter(|k| k.presence == Presence::Required).map(|k| k.name);
             self.problem(
                 0,
-                format!("the section `{}` is missing: {}", section.heading(), section.help),
+                format!("the section `{}` is missing: {}", section.heading(), in_a_line(section.help)),
                 match keys.next() {
                     None => format!("add `{}`", section.heading()),
-                    Some(first) => keys.fold(format!("add `{}` with the keys `{first}`", section.heading()), |s, k| {
-                        format!("{s}, `{k}`")
-                    }),
+                    Some(first) => keys
+                        .fold(format!("add `{}`; it needs `{first}`", section.heading()), |s, k| format!("{s}, `{k}`")),
                 },
             );
         }
@@ -168,7 +167,7 @@ impl<'t> Reading<'t> {
             if !table.contains_key(key.name) {
                 self.problem(
                     line,
-                    format!("`{}` of `{}` is missing: {}", key.name, section.heading(), key.help),
+                    format!("`{}` of `{}` is missing: {}", key.name, section.heading(), in_a_line(key.help)),
                     format!("add `{} = …`, {}", key.name, key.kind.words()),
                 );
             }
@@ -250,7 +249,21 @@ fn wrong_text(kind: Kind, text: &str) -> Option<String> {
     match kind {
         Kind::Boolean | Kind::Integer(..) | Kind::Texts | Kind::Map | Kind::Table(_) => Some("text".into()),
         _ if text.is_empty() => Some("empty".into()),
+        // An address written as a URL may carry a password.
+        Kind::Address if text.contains('@') => Some("text with an `@` in it".into()),
         _ => Some(format!("`{}`", text.chars().take(80).collect::<String>().escape_debug())),
+    }
+}
+
+/// The first sentence of a help text, as it stands within a message.
+fn in_a_line(help: &str) -> String {
+    let sentence = help.split_once(". ").map_or(help, |(first, _)| first).trim_end_matches('.');
+    let mut chars = sentence.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => sentence.to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The policies and the data map that the configuration names, and whether they fit the targets.
 
-use super::model::{Resolved, TargetConfig};
 use super::keys::nearest;
+use super::model::{Resolved, TargetConfig};
 use super::read::{Document, Reading, Table};
 use super::{files, schema};
 use std::cmp::Ordering;
@@ -31,7 +31,9 @@ pub(super) fn rules(
 ) -> Option<Rules> {
     let table = doc.section(reading, &schema::POLICY);
     let (dir, map_file) = (table.path("dir")?, table.path("data_map")?);
-    let map = data_map(&table, &map_file, reading, targets);
+    // A target that is described wrongly is there all the same: that it is wrong has been said.
+    let complete = doc.sections(reading, &schema::TARGET).len() == targets.len();
+    let map = data_map(&table, &map_file, reading, targets, complete);
     let policies = policies(&table, &dir, reading, &known(targets, map.as_ref(), approval_expiry));
     let (map, policies) = (map?, policies?);
     Some(Rules {
@@ -49,6 +51,7 @@ fn data_map(
     file: &Path,
     reading: &Reading<'_>,
     targets: &BTreeMap<String, Arc<TargetConfig>>,
+    complete: bool,
 ) -> Option<DataMap> {
     if let Err((what, mend)) = files::readable(file) {
         table.problem("data_map", format!("`data_map`: {what}"), mend);
@@ -63,7 +66,7 @@ fn data_map(
         }
     };
     let map = DataMap::parse(&shown, &text).map_err(|problems| reading.extend(problems)).ok()?;
-    for (name, line) in map.targets().filter(|(name, _)| !targets.contains_key(*name)) {
+    for (name, line) in map.targets().filter(|(name, _)| complete && !targets.contains_key(*name)) {
         let names: Vec<&str> = targets.keys().map(String::as_str).collect();
         let mend = nearest(name, names.iter().copied())
             .map_or_else(|| "remove it, or add the target".to_owned(), |near| format!("write `{near}`"));
