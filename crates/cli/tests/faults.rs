@@ -1,0 +1,328 @@
+//! What happens when something breaks: the gateway is killed, its disk is full or closed, its state is damaged, the
+//! target goes away. Nothing that a client received is without its record, and what cannot be recorded does not run.
+
+mod common;
+#[path = "common/wire.rs"]
+mod wire;
+
+use common::{DATA_MAP, clinic, entries, json, program, setup, token, wait_for};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+use vestibule_e2e::gateway::{Gateway, Setup};
+use vestibule_e2e::postgres::{DATABASE, Server, machine_installation};
+use vestibule_e2e::run::run;
+use wire::{Answer, SYNC, Wire};
+
+/// Those who load it read and write freely; what the held write waits for somebody.
+const POLICY: &str = r#"
+@id("all-read") @opaque("allow")
+permit (principal, action in [Action::"open", Action::"read"], resource);
+@id("writers")
+permit (principal in Group::"writers", action == Action::"write", resource);
+@id("held") @hold("approvers") @expires("10m") @reason("a test")
+permit (principal in Group::"held", action == Action::"write", resource);
+"#;
+
+const TABLE: &str = "CREATE TABLE kill_log (marker text PRIMARY KEY); ALTER TABLE kill_log OWNER TO clinic_app";
+
+fn number_of(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Notes a test that could not be run.
+fn skip(name: &str, why: &str) {
+    use std::io::Write as _;
+    println!("skipped {name}: {why}");
+    if let Some(file) = std::env::var_os("VESTIBULE_SKIPS") {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+        writeln!(file, "{name}: {why}").unwrap();
+    }
+}
+
+/// xorshift: moments that differ from run to run, and can be had again.
+struct Chance(u64);
+
+impl Chance {
+    fn new() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seed = number_of("VESTIBULE_SEED", u64::from(since.subsec_nanos()));
+        println!("VESTIBULE_SEED={seed}");
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+// ---------------------------------------------------------------- kill -9
+
+/// What the clients of the killed gateway have in common.
+#[derive(Default)]
+struct Load {
+    /// Markers of statements of whose response something was received.
+    received: Mutex<BTreeSet<String>>,
+    statements: AtomicU64,
+    responses: AtomicU64,
+    /// Clients may connect.
+    open: AtomicBool,
+    stop: AtomicBool,
+    connected: AtomicUsize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Read,
+    ReadExtended,
+    Write,
+    Pipeline,
+    Held,
+}
+
+fn statement(work: Work, marker: &str) -> Vec<u8> {
+    let read = format!("SELECT id, last_name, ssn AS {marker} FROM patient ORDER BY id LIMIT 20");
+    let write = |marker: &str| format!("INSERT INTO kill_log AS {marker} (marker) VALUES ('{marker}')");
+    match work {
+        Work::Read => wire::query(&read),
+        Work::ReadExtended => [wire::execute(&read), SYNC.to_vec()].concat(),
+        Work::Write | Work::Held => wire::query(&write(marker)),
+        // Three writes in one implicit transaction.
+        Work::Pipeline => {
+            let mut all: Vec<u8> = (0..3).flat_map(|at| wire::execute(&write(&format!("{marker}_{at}")))).collect();
+            all.extend(SYNC);
+            all
+        }
+    }
+}
+
+/// Connects, asks, and begins again when the connection breaks.
+fn worker(load: &Load, port: u16, token: &str, work: Work, name: usize) {
+    let mut count = 0_u64;
+    while !load.stop.load(Ordering::SeqCst) {
+        if !load.open.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        }
+        load.connected.fetch_add(1, Ordering::SeqCst);
+        // The gateway may have been killed in between: that is what this is about.
+        if let Ok(mut wire) = Wire::login(port, token, "kills") {
+            loop {
+                count += 1;
+                let marker = format!("kk_{name}_{count}");
+                let mut answer = Answer::default();
+                load.statements.fetch_add(1, Ordering::SeqCst);
+                let outcome = wire.converse(&statement(work, &marker), &mut answer);
+                if answer.is_response() {
+                    load.responses.fetch_add(1, Ordering::SeqCst);
+                    load.received.lock().unwrap().insert(marker);
+                }
+                if outcome.is_err() || load.stop.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
+        }
+        load.connected.fetch_sub(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Says yes to every other request, as fast as the command line goes.
+fn approver(load: &Load, mut commands: impl FnMut(&[&str]) -> Command) {
+    let mut turn = 0_u64;
+    while !load.stop.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(50));
+        if !load.open.load(Ordering::SeqCst) {
+            continue;
+        }
+        let Ok(listed) = run(&mut commands(&["--json", "requests"]), Duration::from_secs(20)) else { continue };
+        let Ok(requests) = serde_json::from_str::<serde_json::Value>(&listed.stdout) else { continue };
+        for request in requests.as_array().into_iter().flatten() {
+            turn += 1;
+            if turn % 2 == 0 {
+                let number = request["number"].as_str().unwrap_or_default();
+                let _ = run(&mut commands(&["approve", number, "--reason", "a test"]), Duration::from_secs(20));
+            }
+        }
+    }
+}
+
+/// What is known from the ledger so far.
+#[derive(Default)]
+struct Known {
+    next: u64,
+    ruled: BTreeSet<String>,
+    open: BTreeSet<String>,
+    /// Permitted and not done, by session.
+    under_way: BTreeMap<String, BTreeSet<u64>>,
+    abandoned: usize,
+    started: usize,
+    rulings: usize,
+}
+
+impl Known {
+    fn read(&mut self, dir: &Path) {
+        let reader = vestibule_ledger::Reader::open(dir).unwrap();
+        for entry in reader.entries(self.next) {
+            let (index, bytes) = entry.unwrap();
+            assert_eq!(index, self.next);
+            self.next += 1;
+            self.take(&serde_json::from_slice(&bytes).unwrap());
+        }
+    }
+
+    fn take(&mut self, entry: &serde_json::Value) {
+        let sid = entry["sid"].as_str().unwrap_or_default().to_owned();
+        let body = &entry["body"];
+        match entry["kind"].as_str().unwrap() {
+            "session.open" => assert!(self.open.insert(sid), "a session is opened twice"),
+            "session.closed" => {
+                assert!(self.open.remove(&sid), "a session that is not open is closed");
+                self.under_way.remove(&sid);
+            }
+            "session.abandoned" => {
+                assert!(self.open.remove(&sid), "a session that is not open is abandoned");
+                let unknown: BTreeSet<u64> =
+                    body["extent_unknown"].as_array().unwrap().iter().map(|op| op.as_u64().unwrap()).collect();
+                let left = self.under_way.remove(&sid).unwrap_or_default();
+                assert_eq!(unknown, left, "session {sid}: what is said of it is not what was left");
+                self.abandoned += 1;
+            }
+            "op.ruling" => {
+                self.rulings += 1;
+                let statement = body["statement"].as_str().unwrap_or_default();
+                self.ruled.extend(markers(statement));
+                // 0 is the session's own opening, which discloses nothing.
+                if body["decision"] == "permit" && body["op"] != 0 {
+                    self.under_way.entry(sid).or_default().insert(body["op"].as_u64().unwrap());
+                }
+            }
+            "op.done" => {
+                let op = body["op"].as_u64().unwrap();
+                assert!(self.under_way.entry(sid).or_default().remove(&op), "an operation is done that was not permitted");
+            }
+            "gateway.started" => self.started += 1,
+            _ => {}
+        }
+    }
+}
+
+fn markers(statement: &str) -> impl Iterator<Item = String> + '_ {
+    statement
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("kk_"))
+        .map(str::to_owned)
+}
+
+fn spawn_load(gateway: &Gateway, load: &Arc<Load>) -> Vec<JoinHandle<()>> {
+    let writer = token(gateway, "willa", &["writers"]);
+    let held = token(gateway, "hal", &["held"]);
+    let rosa = token(gateway, "rosa", &["approvers"]);
+    let works = [Work::Read, Work::Read, Work::ReadExtended, Work::Write, Work::Write, Work::Pipeline, Work::Held, Work::Held];
+    let mut threads: Vec<JoinHandle<()>> = works
+        .into_iter()
+        .enumerate()
+        .map(|(name, work)| {
+            let (load, port) = (Arc::clone(load), gateway.port());
+            let token = if work == Work::Held { held.clone() } else { writer.clone() };
+            std::thread::spawn(move || worker(&load, port, &token, work, name))
+        })
+        .collect();
+    let (load, dir, api, ca) = (Arc::clone(load), gateway.dir(), gateway.api(), gateway.ca());
+    threads.push(std::thread::spawn(move || {
+        approver(&load, |words| {
+            let mut command = Command::new(program());
+            command.args(["--gateway", &api, "--config"]).arg(dir.join("vestibule.toml")).arg("--ca").arg(&ca);
+            command.args(words).env("VESTIBULE_TOKEN", &rosa).env("XDG_CONFIG_HOME", dir.join("config"));
+            command
+        });
+    }));
+    threads
+}
+
+/// Starts it and kills it while it starts.
+fn kill_in_the_start(gateway: &Gateway, after: Duration) {
+    let mut serve = Command::new(program());
+    serve.arg("--config").arg(gateway.dir().join("vestibule.toml")).arg("serve");
+    let mut child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// What must hold whenever the gateway has been killed and is back.
+fn check_after_kill(gateway: &Gateway, server: &Server, load: &Load, known: &mut Known, auditor: &str) {
+    gateway.verify().unwrap();
+    known.read(&gateway.ledger());
+    assert!(known.open.is_empty(), "sessions were left open: {:?}", known.open);
+    let missing = |marker: &String| !known.ruled.contains(marker) && !known.ruled.contains(&format!("{marker}_0"));
+    let lost: Vec<String> = load.received.lock().unwrap().iter().filter(|m| missing(m)).cloned().collect();
+    assert!(lost.is_empty(), "responses without a record: {lost:?}");
+    let stored = server.admin(DATABASE, "SELECT marker FROM kill_log").unwrap();
+    let unrecorded: Vec<&str> = stored.lines().filter(|marker| !known.ruled.contains(*marker)).collect();
+    assert!(unrecorded.is_empty(), "writes without a record: {unrecorded:?}");
+    assert!(json(gateway, auditor, &["sessions", "--open"]).as_array().unwrap().is_empty(), "the list has open sessions");
+    let held = json(gateway, auditor, &["requests"]);
+    assert!(held.as_array().unwrap().is_empty(), "requests are left: {held}");
+}
+
+#[test]
+fn killed_at_any_moment_every_response_received_has_its_record() {
+    let server = clinic(50);
+    server.admin(DATABASE, TABLE).unwrap();
+    let rules = Setup { policy: POLICY.to_owned(), data_map: DATA_MAP.to_owned(), ..setup() };
+    let mut gateway = Gateway::start(&server, &rules).unwrap();
+    let auditor = token(&gateway, "carla", &["auditors", "approvers", "admins"]);
+    let load = Arc::new(Load::default());
+    let threads = spawn_load(&gateway, &load);
+    let (kills, mut chance, mut known) = (number_of("VESTIBULE_KILLS", 12), Chance::new(), Known::default());
+    let start = Instant::now();
+    load.open.store(true, Ordering::SeqCst);
+    let mut killed = 0;
+    while killed < kills {
+        std::thread::sleep(Duration::from_millis(50 + chance.below(900)));
+        assert!(!gateway.log().contains("panicked"), "{}", gateway.log());
+        gateway.stop("KILL").unwrap();
+        load.open.store(false, Ordering::SeqCst);
+        killed += 1;
+        if chance.below(4) == 0 {
+            kill_in_the_start(&gateway, Duration::from_millis(chance.below(500)));
+            killed += 1;
+        }
+        wait_for("every client has read what there was", || (load.connected.load(Ordering::SeqCst) == 0).then_some(()));
+        wait_for("the target is quiet", || {
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'clinic_app'";
+            (server.admin(DATABASE, sql).unwrap().trim() == "0").then_some(())
+        });
+        gateway.run().unwrap();
+        check_after_kill(&gateway, &server, &load, &mut known, &auditor);
+        load.open.store(true, Ordering::SeqCst);
+    }
+    load.stop.store(true, Ordering::SeqCst);
+    // Whoever is held waits for the end of the gateway.
+    std::thread::sleep(Duration::from_millis(200));
+    gateway.stop("TERM").unwrap();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    gateway.verify().unwrap();
+    println!(
+        "{killed} kills in {:?}: {} statements sent, {} responses received, {} rulings on the ledger, {} writes at the target, {} sessions abandoned, {} starts",
+        start.elapsed(),
+        load.statements.load(Ordering::SeqCst),
+        load.responses.load(Ordering::SeqCst),
+        known.rulings,
+        server.admin(DATABASE, "SELECT count(*) FROM kill_log").unwrap().trim(),
+        known.abandoned,
+        known.started,
+    );
+    assert!(known.abandoned >= 8 && load.responses.load(Ordering::SeqCst) > 20 * kills, "there was hardly any load");
+}
