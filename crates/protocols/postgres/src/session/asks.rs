@@ -62,7 +62,7 @@ impl Session {
                 }
                 None => (obscured(&statement.operation, "it reads a cursor that is not known"), Source::Unknown),
             },
-            _ => (statement.operation.clone(), Source::Statement(Arc::clone(meant))),
+            _ => (statement.operation.clone(), Source::Statement(Arc::clone(meant.like.as_ref().unwrap_or(meant)))),
         }
     }
 

@@ -17,6 +17,7 @@ mod copy;
 mod extended;
 mod forward;
 mod front;
+mod likeness;
 mod ops;
 mod refuse;
 mod registry;

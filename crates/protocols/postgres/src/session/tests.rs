@@ -449,6 +449,39 @@ fn names_that_could_be_another_are_refused() {
     }
 }
 
+/// A text that is like another but for its numbers means what it would mean if it were read by itself.
+#[test]
+fn texts_that_differ_in_numbers_mean_the_same() {
+    let texts = [
+        "SELECT ssn FROM patient WHERE id = 7",
+        "  SELECT ssn FROM patient WHERE id = 123456  ;  ",
+        "SELECT name, ssn FROM patient WHERE id < 5 AND id > 1000 LIMIT 3",
+        "DELETE FROM ward WHERE id = 1",
+        "SELECT 1",
+        "SELECT id, upper(ssn) FROM patient ORDER BY 2 LIMIT 10",
+    ];
+    for text in texts {
+        let other: String = text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect::<String>();
+        let other = other.replace('9', "42");
+        let talk = Talk::new(text).client(join(&[query(text), query(&other), query(text)]));
+        let both = run(&with_phi, permit(secret_terms()), &talk, usize::MAX);
+        let alone = run(&with_phi, permit(secret_terms()), &Talk::new("").client(query(&other)), usize::MAX);
+        let (second, only) = (&both.asked[1].operation, &alone.asked[0].operation);
+        assert_eq!((&second.text, &second.literals), (&only.text, &only.literals), "{text}");
+        assert_eq!((&second.resources, second.effect, &second.traits), (&only.resources, only.effect, &only.traits));
+        assert_eq!(second.redacted(true, |_, _| true), only.redacted(true, |_, _| true));
+    }
+    let column = [("ssn", 0, 0, 25, false)];
+    let answer = join(&[description(&column), data_row(&[Some(SECRET.as_bytes())]), complete("SELECT 1"), ready(b'I')]);
+    let mut referee = Referee::new(with_phi(), permit(secret_terms()));
+    for n in [1, 22, 333] {
+        referee.feed(Side::Client, &query(&format!("SELECT upper(ssn) FROM patient WHERE id = {n}")));
+        referee.feed(Side::Target, &answer);
+    }
+    assert_eq!(kinds(&referee.client), "TDCZTDCZTDCZ");
+    assert!(!holds(&referee.client, SECRET));
+}
+
 #[test]
 fn the_end_is_told_and_everything_closed() {
     let mut referee = Referee::new(with_phi(), permit(pass_terms()));

@@ -1,10 +1,12 @@
 //! Statement texts and what they say, read once a scope.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use vestibule_core::{Effect, Literal, OpTraits, Operation, Reading, traits};
 use vestibule_sql::{Catalog, Output, ReadError, Scope, SessionChange, Statement};
 
+use super::likeness::likeness;
 use super::rows::Planned;
 
 /// Most texts kept, and most bytes of them.
@@ -23,6 +25,8 @@ pub(super) struct Meant {
     pub planned: Mutex<Option<Planned>>,
     /// Why it could not be read.
     pub unread: Option<ReadError>,
+    /// The statement that it is like but for its numbers: its output and its plan are that one's.
+    pub like: Option<Arc<Meant>>,
 }
 
 impl Meant {
@@ -31,7 +35,44 @@ impl Meant {
             SessionChange::Prepare(_, inner) => Some(Self::new((**inner).clone())),
             _ => None,
         };
-        Arc::new(Self { statement, inner, planned: Mutex::new(None), unread: None })
+        Arc::new(Self { statement, inner, planned: Mutex::new(None), unread: None, like: None })
+    }
+
+    /// Whether texts that differ only in these numbers mean the same: a plain read that was wholly understood, whose
+    /// literals are these numbers and nothing else.
+    fn is_model(&self, numbers: &[Range<usize>]) -> bool {
+        let Statement { span, operation, session, copy, output } = &self.statement;
+        let literals = operation.literals.iter().map(|l| Some(l.span.clone()));
+        let numbers = numbers.iter().map(|n| within(n, span));
+        operation.effect == Effect::Read
+            && operation.reading == Reading::Exact
+            && *session == SessionChange::None
+            && copy.is_none()
+            && matches!(output, Output::Columns(_))
+            && literals.eq(numbers)
+    }
+
+    /// The meaning of a text that is like a model's but for its numbers.
+    fn like(model: &Arc<Self>, text: &[u8], numbers: &[Range<usize>]) -> Option<Arc<Self>> {
+        let known = &model.statement.operation;
+        let text = std::str::from_utf8(text).ok()?;
+        // The statement begins where the model's does, before its first number; its end moves with the numbers.
+        let start = model.statement.span.start;
+        let grown = numbers.last()?.end.checked_sub(start)?;
+        let tail = model.statement.span.len().checked_sub(known.literals.last()?.span.end)?;
+        let span = start..start.checked_add(grown)?.checked_add(tail)?;
+        let literals = known
+            .literals
+            .iter()
+            .zip(numbers)
+            .map(|(literal, number)| Some(Literal { span: within(number, &span)?, ..literal.clone() }))
+            .collect::<Option<Arc<[Literal]>>>()?;
+        let operation = Operation { text: Some(Arc::from(text.get(span.clone())?)), literals, ..known.clone() };
+        // Its own output is never looked at; were it, nothing would be known of it.
+        let (output, session) = (Output::Unknown, SessionChange::None);
+        let statement = Statement { span, operation, output, session, copy: None };
+        let like = Some(Arc::clone(model));
+        Some(Arc::new(Self { statement, inner: None, planned: Mutex::new(None), unread: None, like }))
     }
 
     /// A text without a statement, prepared.
@@ -70,8 +111,14 @@ impl Meant {
             session: SessionChange::Role,
             copy: None,
         };
-        Arc::new(Self { statement, inner: None, planned: Mutex::new(None), unread: why })
+        Arc::new(Self { statement, inner: None, planned: Mutex::new(None), unread: why, like: None })
     }
+}
+
+/// A range of a text as one of the statement in it.
+fn within(range: &Range<usize>, statement: &Range<usize>) -> Option<Range<usize>> {
+    let end = range.end.checked_sub(statement.start).filter(|end| *end <= statement.len())?;
+    Some(range.start.checked_sub(statement.start)?..end)
 }
 
 /// What one text says.
@@ -85,6 +132,8 @@ pub(super) struct Said {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     known: HashMap<u32, HashMap<Box<[u8]>, Arc<Said>>>,
+    /// By scope and text without numbers.
+    alike: HashMap<u32, HashMap<Vec<u8>, Arc<Meant>>>,
     count: usize,
     bytes: usize,
 }
@@ -96,19 +145,35 @@ impl Texts {
         if let Some(said) = self.known.get(&key).and_then(|texts| texts.get(text)) {
             return Arc::clone(said);
         }
+        let likeness = likeness(text);
+        if let Some((like, numbers)) = &likeness
+            && let Some(model) = self.alike.get(&key).and_then(|texts| texts.get(like))
+            && let Some(meant) = Meant::like(model, text, numbers)
+        {
+            return Arc::new(Said { bytes: text.into(), meant: vec![meant] });
+        }
         let said = Arc::new(Said { bytes: text.into(), meant: meant(text, scope, readable) });
-        if text.len() <= LONGEST {
+        if let (Some((like, numbers)), [model]) = (likeness, said.meant.as_slice())
+            && model.is_model(&numbers)
+        {
+            self.make_room(like.len());
+            self.alike.entry(key).or_default().insert(like, Arc::clone(model));
+        } else if text.len() <= LONGEST {
             self.keep(key, &said);
         }
         said
     }
 
-    fn keep(&mut self, key: u32, said: &Arc<Said>) {
+    fn make_room(&mut self, len: usize) {
         if self.count >= MOST_TEXTS || self.bytes >= MOST_BYTES {
             *self = Self::default();
         }
         self.count = self.count.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(said.bytes.len());
+        self.bytes = self.bytes.saturating_add(len);
+    }
+
+    fn keep(&mut self, key: u32, said: &Arc<Said>) {
+        self.make_room(said.bytes.len());
         self.known.entry(key).or_default().insert(said.bytes.clone(), Arc::clone(said));
     }
 }
