@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 use vestibule_e2e::run::{output, show};
 use vestibule_e2e::{Doing as _, Outcome, cache, failure};
-use ways::{Way, Ways};
+use ways::{DURABLE, WRITTEN, Ways};
 
 /// How much is measured.
 struct Size {
@@ -25,7 +25,7 @@ struct Size {
     bulk_rows: u32,
 }
 
-const FULL: Size = Size { rounds: 5, seconds: 6, clients: &[1, 8, 32], bulk_rows: 200_000 };
+const FULL: Size = Size { rounds: 3, seconds: 4, clients: &[1, 8, 32], bulk_rows: 200_000 };
 const QUICK: Size = Size { rounds: 3, seconds: 3, clients: &[8], bulk_rows: 60_000 };
 
 /// Measures, and prints ratios.
@@ -77,7 +77,7 @@ fn machine() -> String {
 fn pgbench(ways: &Ways, size: &Size, mode: &str, tls: bool) -> Outcome<String> {
     let mut table = String::new();
     for clients in size.clients {
-        let taken = measure::rounds(ways, size.rounds, Way::for_pgbench(mode), |way| {
+        let taken = measure::rounds(ways, size.rounds, |_| true, |way| {
             let before = way.cpu();
             let done = load::pgbench(way, &load::Bench { mode, clients: *clients, seconds: size.seconds, tls, script: "-S" })?;
             let cpu = way.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
@@ -87,7 +87,7 @@ fn pgbench(ways: &Ways, size: &Size, mode: &str, tls: bool) -> Outcome<String> {
             let cpu = row.cpu_ms.map_or_else(String::new, |ms| format!("  {ms:5.1} ms CPU/1k"));
             let _ = writeln!(
                 table,
-                "{clients:>3} clients  {:<26} {:>9.0} tps  {:.2} × direct  {:.2} × pgbouncer{cpu}",
+                "{clients:>3} clients  {:<29} {:>9.0} tps  {:.2} × direct  {:.2} × pgbouncer{cpu}",
                 row.name, row.value, row.to_direct, row.to_pooler
             );
         }
@@ -100,7 +100,7 @@ fn latency(ways: &Ways, size: &Size) -> Outcome<String> {
     let taken = measure::rounds(ways, rounds, |_| true, |way| {
         Ok(Figures { value: raw::select_one_p50(way, 4_000)?, cpu_ms: None })
     })?;
-    let line = |row: &measure::Row| format!("{:<26} {:>7.1} µs  {:.2} × direct\n", row.name, row.value, row.to_direct);
+    let line = |row: &measure::Row| format!("{:<29} {:>7.1} µs  {:.2} × direct\n", row.name, row.value, row.to_direct);
     Ok(taken.iter().map(line).collect())
 }
 
@@ -116,7 +116,7 @@ fn bulk(ways: &Ways, size: &Size) -> Outcome<String> {
         })?;
         for row in &taken {
             let cpu = row.cpu_ms.map_or_else(String::new, |ms| format!("  {ms:5.2} ms CPU/MB"));
-            let _ = writeln!(table, "{what:<9} {:<26} {:>7.1} MB/s  {:.2} × direct{cpu}", row.name, row.value, row.to_direct);
+            let _ = writeln!(table, "{what:<9} {:<29} {:>7.1} MB/s  {:.2} × direct{cpu}", row.name, row.value, row.to_direct);
         }
     }
     Ok(table)
@@ -127,8 +127,8 @@ fn durable(ways: &Ways, size: &Size) -> Outcome<String> {
     let mut figures = (Vec::new(), Vec::new());
     for _ in 0..size.rounds {
         let bench = load::Bench { mode: "simple", clients: 32, seconds: size.seconds, tls: false, script: "-N" };
-        let durable = load::pgbench(ways.get("vestibule, policy + record")?, &bench)?.per_second();
-        let written = load::pgbench(ways.get("vestibule, written")?, &bench)?.per_second();
+        let durable = load::pgbench(ways.get(DURABLE)?, &bench)?.per_second();
+        let written = load::pgbench(ways.get(WRITTEN)?, &bench)?.per_second();
         ratios.push(durable / written);
         figures.0.push(durable);
         figures.1.push(written);
@@ -143,7 +143,7 @@ fn durable(ways: &Ways, size: &Size) -> Outcome<String> {
 
 /// After a burst: every statement that was answered has its entry, and the ledger verifies.
 fn burst(ways: &Ways) -> Outcome<String> {
-    let way = ways.get("vestibule, policy + record")?;
+    let way = ways.get(DURABLE)?;
     let gateway = way.gateway().ok_or_else(|| failure("this way has no gateway"))?;
     let count = || -> Outcome<usize> {
         std::thread::sleep(std::time::Duration::from_millis(2_500));
