@@ -131,7 +131,17 @@ impl<'a> Reader<'a> {
         if trust == Trust::Harmless {
             return flow.derived();
         }
+        if name == "current_setting" {
+            return self.current_setting(flow, args);
+        }
         self.facts.resource("function", &Arc::from(name), Access::Execute);
+        let keeps = matches!(trust, Trust::Write | Trust::Lock | Trust::Sleep | Trust::Setting);
+        if keeps && is_data(&flow) {
+            // A setting, sequence, lock or clock that is given data gives it back where no lineage follows.
+            self.facts.at_least(Effect::Execute);
+            self.facts.traits.insert(traits::DANGEROUS_FUNCTION);
+            self.facts.partial(format!("{name} is given data that can be read back elsewhere"));
+        }
         match trust {
             Trust::Harmless | Trust::Opaque => {}
             Trust::Write => {
@@ -170,10 +180,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A setting of the server's own is no data; one of a user's own can hold any.
+    fn current_setting(&mut self, flow: Flow, args: &[Node]) -> Flow {
+        match args.first().and_then(constant_text) {
+            Some(name) if !name.contains('.') => flow.derived(),
+            _ => {
+                self.facts.touched_unknown = true;
+                Flow::Unknown
+            }
+        }
+    }
+
     fn set_config(&mut self, args: &[Node]) {
         self.facts.traits.insert(traits::SETTING);
         let text = |at: usize| args.get(at).and_then(constant_text).map(str::to_owned);
-        let name = text(0);
+        let in_view = args.first().filter(|arg| crate::settings::is_name(arg)).and_then(|_| self.setting.clone());
+        let name = text(0).or(in_view);
         self.judge_setting(name.as_deref());
         let local = args.get(2).and_then(crate::settings::value).and_then(|word| crate::settings::truth(&word));
         self.settings.push(Configured { name, value: text(1), local: local != Some(false) });
@@ -188,6 +210,11 @@ impl<'a> Reader<'a> {
         self.facts.touched_unknown = true;
         Flow::Unknown
     }
+}
+
+/// Whether a value may hold what users keep, rather than what the server says of its structure.
+fn is_data(flow: &Flow) -> bool {
+    flow.columns().is_none_or(|columns| columns.iter().any(|column| !column.relation.starts_with("pg_catalog.")))
 }
 
 /// The text of a string constant, cast or not.

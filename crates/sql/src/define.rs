@@ -48,6 +48,14 @@ impl Reader<'_> {
                 self.administer(&[traits::RIGHTS]);
                 "ALTER OWNER"
             }
+            NodeEnum::CommentStmt(_) => "COMMENT",
+            _ => return self.lesser_definition(node),
+        };
+        Ok(Told::changing(action, SessionChange::Structure))
+    }
+
+    fn lesser_definition(&mut self, node: &NodeEnum) -> Result<Told, ReadError> {
+        let action = match node {
             NodeEnum::CreateSchemaStmt(create) => {
                 self.facts.resource("schema", &Arc::from(create.schemaname.as_str()), Access::Define);
                 for element in create.schema_elts.iter().filter_map(|element| element.node.as_ref()) {
@@ -80,7 +88,6 @@ impl Reader<'_> {
                 self.mark_range(reindex.relation.as_ref(), Access::Define);
                 return Ok(Told::new("REINDEX"));
             }
-            NodeEnum::CommentStmt(_) => "COMMENT",
             _ => return Ok(self.plain_definition(node)),
         };
         Ok(Told::changing(action, SessionChange::Structure))
@@ -127,100 +134,7 @@ impl Reader<'_> {
         Told::changing(action, SessionChange::Structure)
     }
 
-    /// Statements about rights, settings and the server. What is not known at all is one of these.
-    fn administration(&mut self, node: &NodeEnum) -> Told {
-        let (action, facts): (&'static str, &[&'static str]) = match node {
-            NodeEnum::GrantStmt(grant) => {
-                if grant.objtype == ObjectType::ObjectTable as i32 {
-                    self.mark_all(&grant.objects, Access::Define);
-                }
-                (if grant.is_grant { "GRANT" } else { "REVOKE" }, &[traits::RIGHTS])
-            }
-            NodeEnum::GrantRoleStmt(grant) => {
-                for role in grant.granted_roles.iter().filter_map(role_of) {
-                    self.facts.resource("role", &Arc::from(role), Access::Define);
-                }
-                (if grant.is_grant { "GRANT ROLE" } else { "REVOKE ROLE" }, &[traits::RIGHTS])
-            }
-            NodeEnum::AlterDefaultPrivilegesStmt(_) => ("ALTER DEFAULT PRIVILEGES", &[traits::RIGHTS]),
-            NodeEnum::CreateRoleStmt(create) => self.role("CREATE ROLE", Some(&create.role)),
-            NodeEnum::AlterRoleStmt(alter) => self.role("ALTER ROLE", alter.role.as_ref().map(|role| &role.rolename)),
-            NodeEnum::AlterRoleSetStmt(alter) => {
-                self.facts.traits.insert(traits::SETTING);
-                self.role("ALTER ROLE", alter.role.as_ref().map(|role| &role.rolename))
-            }
-            NodeEnum::DropRoleStmt(drop) => {
-                for role in drop.roles.iter().filter_map(role_of) {
-                    self.facts.resource("role", &Arc::from(role), Access::Define);
-                }
-                ("DROP ROLE", &[traits::RIGHTS, traits::DESTRUCTIVE])
-            }
-            NodeEnum::ReassignOwnedStmt(_) => ("REASSIGN OWNED", &[traits::RIGHTS]),
-            NodeEnum::DropOwnedStmt(_) => ("DROP OWNED", &[traits::RIGHTS, traits::DESTRUCTIVE]),
-            NodeEnum::CreatePolicyStmt(policy) => {
-                self.mark_range(policy.table.as_ref(), Access::Define);
-                ("CREATE POLICY", &[traits::RIGHTS])
-            }
-            NodeEnum::AlterPolicyStmt(policy) => {
-                self.mark_range(policy.table.as_ref(), Access::Define);
-                ("ALTER POLICY", &[traits::RIGHTS])
-            }
-            NodeEnum::SecLabelStmt(_) => ("SECURITY LABEL", &[traits::RIGHTS]),
-            NodeEnum::AlterSystemStmt(_) => ("ALTER SYSTEM", &[traits::SETTING]),
-            NodeEnum::AlterDatabaseSetStmt(_) => ("ALTER DATABASE", &[traits::SETTING]),
-            NodeEnum::AlterDatabaseStmt(_) | NodeEnum::AlterDatabaseRefreshCollStmt(_) => ("ALTER DATABASE", &[]),
-            NodeEnum::CreatedbStmt(_) => ("CREATE DATABASE", &[]),
-            NodeEnum::DropdbStmt(_) => ("DROP DATABASE", &[traits::DESTRUCTIVE]),
-            NodeEnum::CheckPointStmt(_) => ("CHECKPOINT", &[]),
-            NodeEnum::LoadStmt(_) => ("LOAD", &[traits::DYNAMIC_CODE, traits::SERVER_FILE]),
-            NodeEnum::CreateExtensionStmt(create) => {
-                self.facts.resource("extension", &Arc::from(create.extname.as_str()), Access::Define);
-                ("CREATE EXTENSION", &[traits::DYNAMIC_CODE])
-            }
-            NodeEnum::AlterExtensionStmt(_) => ("ALTER EXTENSION", &[traits::DYNAMIC_CODE]),
-            NodeEnum::CreatePlangStmt(_) => ("CREATE LANGUAGE", &[traits::DYNAMIC_CODE]),
-            NodeEnum::CreateAmStmt(_) => ("CREATE ACCESS METHOD", &[traits::DYNAMIC_CODE]),
-            NodeEnum::CreateEventTrigStmt(_) => ("CREATE EVENT TRIGGER", &[traits::DYNAMIC_CODE]),
-            NodeEnum::AlterEventTrigStmt(_) => ("ALTER EVENT TRIGGER", &[traits::DYNAMIC_CODE]),
-            _ => self.outside(node),
-        };
-        self.administer(facts);
-        Told::changing(action, SessionChange::Structure)
-    }
-
-    /// Statements that lead out of the database.
-    fn outside(&mut self, node: &NodeEnum) -> (&'static str, &'static [&'static str]) {
-        match node {
-            NodeEnum::CreateTableSpaceStmt(_) => ("CREATE TABLESPACE", &[traits::SERVER_FILE]),
-            NodeEnum::DropTableSpaceStmt(_) => ("DROP TABLESPACE", &[traits::DESTRUCTIVE]),
-            NodeEnum::AlterTableSpaceOptionsStmt(_) | NodeEnum::AlterTableMoveAllStmt(_) => ("ALTER TABLESPACE", &[]),
-            NodeEnum::CreateFdwStmt(_) => ("CREATE FOREIGN DATA WRAPPER", &[traits::DYNAMIC_CODE]),
-            NodeEnum::AlterFdwStmt(_) => ("ALTER FOREIGN DATA WRAPPER", &[traits::DYNAMIC_CODE]),
-            NodeEnum::CreateForeignServerStmt(_) => ("CREATE SERVER", &[traits::RIGHTS]),
-            NodeEnum::AlterForeignServerStmt(_) => ("ALTER SERVER", &[traits::RIGHTS]),
-            NodeEnum::CreateForeignTableStmt(create) => {
-                if let Some(table) = create.base_stmt.as_ref().and_then(|base| base.relation.as_ref()) {
-                    self.define_new("table", table);
-                }
-                ("CREATE FOREIGN TABLE", &[traits::SERVER_FILE])
-            }
-            NodeEnum::CreateUserMappingStmt(_) => ("CREATE USER MAPPING", &[traits::RIGHTS]),
-            NodeEnum::AlterUserMappingStmt(_) => ("ALTER USER MAPPING", &[traits::RIGHTS]),
-            NodeEnum::DropUserMappingStmt(_) => ("DROP USER MAPPING", &[traits::RIGHTS]),
-            NodeEnum::ImportForeignSchemaStmt(_) => ("IMPORT FOREIGN SCHEMA", &[traits::SERVER_FILE]),
-            NodeEnum::CreatePublicationStmt(_) => ("CREATE PUBLICATION", &[traits::BULK_EXPORT]),
-            NodeEnum::AlterPublicationStmt(_) => ("ALTER PUBLICATION", &[traits::BULK_EXPORT]),
-            NodeEnum::CreateSubscriptionStmt(_) => ("CREATE SUBSCRIPTION", &[traits::BULK_IMPORT]),
-            NodeEnum::AlterSubscriptionStmt(_) => ("ALTER SUBSCRIPTION", &[traits::BULK_IMPORT]),
-            NodeEnum::DropSubscriptionStmt(_) => ("DROP SUBSCRIPTION", &[traits::DESTRUCTIVE]),
-            _ => {
-                self.facts.partial("a statement of a kind that is not known");
-                ("UNKNOWN", &[])
-            }
-        }
-    }
-
-    fn administer(&mut self, facts: &[&'static str]) {
+    pub(crate) fn administer(&mut self, facts: &[&'static str]) {
         self.facts.at_least(Effect::Administer);
         self.facts.traits.extend(facts);
     }
@@ -228,13 +142,6 @@ impl Reader<'_> {
     fn code(&mut self, action: &'static str) -> &'static str {
         self.facts.traits.insert(traits::DYNAMIC_CODE);
         action
-    }
-
-    fn role(&mut self, action: &'static str, name: Option<&String>) -> (&'static str, &'static [&'static str]) {
-        if let Some(name) = name {
-            self.facts.resource("role", &Arc::from(name.as_str()), Access::Define);
-        }
-        (action, &[traits::RIGHTS])
     }
 
     fn create(&mut self, relation: Option<&RangeVar>, parents: &[Node]) {
@@ -415,13 +322,5 @@ impl Reader<'_> {
         };
         let name = self.relation_name(&range);
         self.facts.resource(word, &name, Access::Define);
-    }
-}
-
-fn role_of(node: &Node) -> Option<&str> {
-    match node.node.as_ref()? {
-        NodeEnum::AccessPriv(role) => Some(&role.priv_name),
-        NodeEnum::RoleSpec(role) => Some(&role.rolename),
-        _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use crate::ReadError;
 use crate::flow::{Flow, Rows};
 use crate::from::alias;
-use crate::names::{Item, Reader, strings, written};
+use crate::names::{Configured, Item, Reader, strings, written};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AExprKind, BoolExprType, DeleteStmt, InsertStmt, MergeStmt, MergeWhenClause, Node, OnConflictClause, RangeVar,
@@ -192,6 +192,11 @@ impl Reader<'_> {
     fn write(&mut self, target: &RangeVar, columns: &[Arc<str>]) -> Arc<str> {
         let name = self.mark(target, Access::Write, columns);
         let Some((relation, catalog)) = self.relation(target).zip(self.catalog) else { return name };
+        if &*relation.name == "pg_settings" && &*relation.schema == "pg_catalog" {
+            // A rule of the server's turns an update of this view into changes of settings.
+            self.judge_setting(None);
+            self.settings.push(Configured { name: None, value: None, local: true });
+        }
         for (at, column) in relation.columns.iter().enumerate() {
             if let Flow::Column(behind) = catalog.column_flow(relation, at)
                 && behind.relation != name

@@ -114,7 +114,6 @@ impl Reader<'_> {
             items.push(Item { name, rows: Rows { columns, open: None }, ..Item::default() });
         }
         let mut whole = Item { rows, columns_visible: true, ..Item::default() };
-        whole.is_table = items.iter().any(|item| item.is_table);
         if join.alias.is_some() {
             // Its name hides those inside.
             alias(&mut whole, join.alias.as_ref());

@@ -6,6 +6,7 @@
 //!
 //! Not here: what is permitted, which column holds which class of PHI, how a statement travels.
 
+mod administer;
 mod call;
 mod catalog;
 mod colname;

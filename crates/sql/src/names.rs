@@ -14,7 +14,7 @@ use vestibule_core::{Access, ColumnRef, Effect, traits};
 const MAX_DEPTH: u32 = 400;
 
 /// The columns that every table has besides its own.
-const SYSTEM_COLUMNS: [&str; 7] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid", "oid"];
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
 
 /// What a FROM clause brings into view.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +76,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) names_met: u32,
     /// Settings that `set_config` changes.
     pub(crate) settings: Vec<Configured>,
+    /// The setting that `name` is in the query being read, if that is certain.
+    pub(crate) setting: Option<String>,
     depth: u32,
     /// How many nodes may still be visited: queries that refer to themselves are visited more than once.
     steps: u32,
@@ -96,6 +98,7 @@ impl<'a> Reader<'a> {
             bodies: 0,
             names_met: 0,
             settings: Vec::new(),
+            setting: None,
             depth: 0,
             steps,
         }
@@ -216,7 +219,8 @@ impl<'a> Reader<'a> {
             schema: Some(Arc::clone(&relation.schema)),
             rows: Rows { columns, open },
             columns_visible: true,
-            is_table: true,
+            // A view has no system columns: the name then means a column of an outer level.
+            is_table: relation.kind != RelationKind::View,
             ..Item::default()
         }
     }

@@ -66,6 +66,7 @@ impl Reader<'_> {
     }
 
     fn plain_select(&mut self, select: &SelectStmt, into: Option<&[Flow]>) -> Result<Rows, ReadError> {
+        let outside = self.setting.take();
         self.read_from(&select.from_clause)?;
         if let Some(condition) = select.where_clause.as_deref() {
             self.expr(condition)?;
@@ -75,13 +76,16 @@ impl Reader<'_> {
                 self.window(window)?;
             }
         }
+        self.setting = self.setting_in_view(select);
         let rows = self.targets(&select.target_list, into)?;
+        self.setting = None;
         if let Some(having) = select.having_clause.as_deref() {
             self.expr(having)?;
         }
         // GROUP BY prefers a column to an output of the same name; the others prefer the output.
         select.group_clause.iter().try_for_each(|node| self.ordering(node, &Rows::default()))?;
         select.sort_clause.iter().chain(&select.distinct_clause).try_for_each(|node| self.ordering(node, &rows))?;
+        self.setting = outside;
         Ok(rows)
     }
 

@@ -2,14 +2,14 @@
 
 use crate::SessionChange;
 use crate::call::constant_text;
-use crate::names::{Configured, Reader};
+use crate::names::{Configured, Reader, strings};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, VariableSetKind, VariableSetStmt, a_const};
+use pg_query::protobuf::{AExprKind, Node, SelectStmt, VariableSetKind, VariableSetStmt, a_const};
 use std::sync::Arc;
 use vestibule_core::{Access, Effect, traits};
 
 /// Settings with which a session escapes triggers, audit, or the server's own code.
-const DANGEROUS: [&str; 12] = [
+const DANGEROUS: [&str; 11] = [
     "session_replication_role",
     "session_preload_libraries",
     "local_preload_libraries",
@@ -21,7 +21,6 @@ const DANGEROUS: [&str; 12] = [
     "ignore_system_indexes",
     "event_triggers",
     "lo_compat_privileges",
-    "restrict_nonsystem_relation_kind",
 ];
 
 /// Settings that decide as whom the session acts.
@@ -42,6 +41,19 @@ impl Reader<'_> {
             self.facts.at_least(Effect::Administer);
             self.facts.traits.insert(traits::RIGHTS);
         }
+    }
+
+    /// `… FROM pg_settings WHERE name = 'x'`: the setting that a row stands for.
+    pub(crate) fn setting_in_view(&self, select: &SelectStmt) -> Option<String> {
+        let [Node { node: Some(NodeEnum::RangeVar(range)) }] = select.from_clause.as_slice() else { return None };
+        let relation = self.relation(range)?;
+        if &*relation.schema != "pg_catalog" || &*relation.name != "pg_settings" || self.cte(&range.relname).is_some() {
+            return None;
+        }
+        let Some(NodeEnum::AExpr(condition)) = &select.where_clause.as_deref()?.node else { return None };
+        let named = condition.lexpr.as_deref().is_some_and(is_name) && strings(&condition.name) == ["="];
+        let value = constant_text(condition.rexpr.as_deref()?)?;
+        (named && condition.kind == AExprKind::AexprOp as i32).then(|| value.to_owned())
     }
 
     pub(crate) fn set(&mut self, set: &VariableSetStmt) -> SessionChange {
@@ -87,6 +99,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Whether it is the column `name`.
+pub(crate) fn is_name(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::ColumnRef(name)) if strings(&name.fields).last() == Some(&"name"))
 }
 
 /// What setting this to that (`None`: to its default) changes.

@@ -119,8 +119,10 @@ impl Reader<'_> {
             NodeEnum::VariableSetStmt(set) => Told::changing("SET", self.set(set)),
             NodeEnum::VariableShowStmt(show) => {
                 let columns = if show.name == "all" { 3 } else { 1 };
-                let free = crate::Lineage::Derived(Arc::from([]));
-                Told { output: Output::Columns(vec![free; columns]), ..Told::new("SHOW") }
+                // A setting with a dot in its name is a user's own, and can hold anything.
+                let own = show.name.contains('.') || show.name == "all";
+                let value = if own { crate::Lineage::Unknown } else { crate::Lineage::Derived(Arc::from([])) };
+                Told { output: Output::Columns(vec![value; columns]), ..Told::new("SHOW") }
             }
             NodeEnum::TransactionStmt(transaction) => self.transaction(transaction),
             NodeEnum::ExecuteStmt(execute) => {

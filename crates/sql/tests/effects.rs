@@ -1,5 +1,8 @@
 //! The worst each statement can do, and what it touches.
 
+#![cfg(test)]
+#![expect(clippy::string_slice, reason = "the spans are what is tested")]
+
 mod common;
 
 use common::{catalog, scope};
@@ -31,6 +34,31 @@ fn told(operation: &Operation) -> String {
 
 /// Statement, and what is told of it.
 const ROWS: &[(&str, &str)] = &[
+    (
+        "SELECT set_config('my.own', ssn, false) FROM patient",
+        "execute SELECT [dangerous-function setting] {w setting my.own; r table public.patient(ssn); x function set_config} partial",
+    ),
+    (
+        "SELECT setval('patient_id_seq', ssn::bigint) FROM patient",
+        "execute SELECT [dangerous-function hidden-write] {r table public.patient(ssn); x function setval} partial",
+    ),
+    (
+        "SELECT pg_advisory_lock(ssn::bigint) FROM patient",
+        "execute SELECT [dangerous-function lock] {x function pg_advisory_lock; r table public.patient(ssn)} partial",
+    ),
+    (
+        "SELECT setseed(id) FROM patient",
+        "execute SELECT [dangerous-function] {r table public.patient(id); x function setseed} partial",
+    ),
+    ("SELECT current_setting('my.own')", "read SELECT [] {} exact"),
+    (
+        "UPDATE pg_settings SET setting = 'x' WHERE name = 'role'",
+        "administer UPDATE [catalog rights setting] {r table pg_catalog.pg_settings(name); w view pg_catalog.pg_settings(setting)} partial",
+    ),
+    (
+        "SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'lock_timeout'",
+        "read SELECT [catalog setting] {w setting lock_timeout; r view pg_catalog.pg_settings(name); x function set_config} exact",
+    ),
     ("SELECT 1", "read SELECT [] {} exact"),
     ("SELECT ssn FROM patient", "read SELECT [] {r table public.patient(ssn)} exact"),
     ("SELECT * FROM city", "read SELECT [] {r table public.city(city,id,zip)} exact"),
@@ -411,7 +439,7 @@ const ROWS: &[(&str, &str)] = &[
     ("SELECT setval('patient_id_seq', 1)", "write SELECT [hidden-write] {x function setval} exact"),
     (
         "SELECT pg_notify('ch', ssn) FROM patient",
-        "write SELECT [hidden-write] {x function pg_notify; r table public.patient(ssn)} exact",
+        "execute SELECT [dangerous-function hidden-write] {x function pg_notify; r table public.patient(ssn)} partial",
     ),
     ("SELECT pg_sleep(1)", "read SELECT [dangerous-function] {x function pg_sleep} exact"),
     ("SELECT pg_advisory_lock(1)", "read SELECT [lock] {x function pg_advisory_lock} exact"),
@@ -426,7 +454,7 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "SELECT set_config(name, 'x', false) FROM patient",
-        "administer SELECT [rights setting] {r table public.patient(name); x function set_config} partial",
+        "administer SELECT [dangerous-function rights setting] {r table public.patient(name); x function set_config} partial",
     ),
     (
         "SELECT pg_read_file('/etc/passwd')",

@@ -1,5 +1,7 @@
 //! Text that means harm to the reader itself: deep, long, broken, random.
 
+#![cfg(test)]
+
 mod common;
 
 use common::{catalog, scope};

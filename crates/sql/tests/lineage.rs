@@ -1,11 +1,16 @@
 //! Where every output column comes from, statement by statement.
 
+#![cfg(test)]
+
 mod common;
 #[path = "common/rows.rs"]
 mod rows;
+#[path = "common/spell.rs"]
+mod spell;
 
-use common::{catalog, output, scope, short};
+use common::{catalog, scope};
 use rows::ROWS;
+use spell::{output, short, spelled};
 use vestibule_sql::{Lineage, Scope, SessionChange, read};
 
 fn output_of(text: &str, scope: &Scope<'_>) -> String {
@@ -54,15 +59,15 @@ fn without_a_catalog_nothing_is_known() {
 #[test]
 fn origins_by_number() {
     let catalog = catalog();
-    let spelled = |oid, number| short(&common::spelled(&catalog.origin(oid, number)));
-    assert_eq!(spelled(1, 3), "=P.ssn");
-    assert_eq!(spelled(7, 3), "=public.lab.result");
-    assert_eq!(spelled(20, 2), "=P.ssn");
-    assert_eq!(spelled(21, 2), "P.name");
-    assert_eq!(spelled(24, 1), "?");
-    assert_eq!(spelled(1259, 2), "=pg_catalog.pg_class.relname");
-    assert_eq!(spelled(1249, 4), "?");
-    assert_eq!(spelled(1, -1), "-");
+    let origin = |oid, number| short(&spelled(&catalog.origin(oid, number)));
+    assert_eq!(origin(1, 3), "=P.ssn");
+    assert_eq!(origin(7, 3), "=public.lab.result");
+    assert_eq!(origin(20, 2), "=P.ssn");
+    assert_eq!(origin(21, 2), "P.name");
+    assert_eq!(origin(24, 1), "?");
+    assert_eq!(origin(1259, 2), "=pg_catalog.pg_class.relname");
+    assert_eq!(origin(1249, 4), "?");
+    assert_eq!(origin(1, -1), "-");
     assert_eq!(catalog.origin(1, 99), Lineage::Unknown);
     assert_eq!(catalog.origin(99_999, 1), Lineage::Unknown);
 }

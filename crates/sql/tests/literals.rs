@@ -1,9 +1,15 @@
 //! Where the constants of a statement are, and which columns they meet; and what statements change of the session.
 
+#![cfg(test)]
+
 mod common;
 
-use common::{catalog, scope, short};
+use common::{catalog, scope};
 use vestibule_sql::{Copy, CopyFormat, CopyWay, SessionChange, Statement, read};
+
+fn short(text: &str) -> String {
+    text.replace("public.patient.", "P.").replace("public.city.", "C.")
+}
 
 fn first(text: &str) -> Statement {
     let catalog = catalog();
@@ -129,6 +135,14 @@ fn what_changes_of_the_session() {
         ("SELECT set_config('app.user', 'x', true)", None),
         ("SET standard_conforming_strings = off", StandardStrings(false)),
         ("SET standard_conforming_strings TO 'on'", StandardStrings(true)),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'lock_timeout'", None),
+        ("SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = 'search_path'", SearchPath(names(&["a"]))),
+        ("SELECT set_config(name, 'a', false) FROM pg_settings WHERE name <> 'search_path'", Role),
+        (
+            "WITH pg_settings AS (SELECT 'role' AS name) SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = 'x'",
+            Role,
+        ),
+        ("UPDATE pg_settings SET setting = 'x' WHERE name = 'role'", Role),
         ("SET role = bob", Role),
         ("SET SESSION AUTHORIZATION DEFAULT", Role),
         ("RESET ALL", Reset),

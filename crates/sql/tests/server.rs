@@ -1,9 +1,13 @@
 //! The reading held against a real server: if changing one column of the data changes an output column, the lineage
 //! of that output must name the column or say that it is not known.
 
+#![cfg(test)]
+
 mod common;
 #[path = "common/rows.rs"]
 mod rows;
+#[path = "common/spell.rs"]
+mod spell;
 
 use common::{catalog, scope};
 use std::collections::BTreeMap;
@@ -98,9 +102,9 @@ fn run(server: &Server, setup: &str, statements: &[String]) -> BTreeMap<usize, V
     let ended = child.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
     let text = String::from_utf8(ended.stdout).unwrap();
-    let mut parts = text.split("@@ready\n").nth(1).expect("the clinic is set up").split("@@");
+    let parts = text.split("@@ready\n").nth(1).expect("the clinic is set up").split("@@");
     let mut found = BTreeMap::new();
-    while let Some(part) = parts.next() {
+    for part in parts {
         let Some((number, rest)) = part.split_once('\n') else { continue };
         let Ok(number) = number.parse::<usize>() else { continue };
         let rest = rest.trim_end_matches('\n');
@@ -168,7 +172,7 @@ fn compare(server: &Server, scope: &Scope<'_>, statements: &[String]) -> (Vec<St
                         let text = &statements[*number];
                         wrong.push(format!(
                             "{text}\n    column {at} shows {table}.{name}; told: {}",
-                            common::output(output)
+                            spell::short(&spell::output(output))
                         ));
                     }
                 }

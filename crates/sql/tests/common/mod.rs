@@ -1,9 +1,9 @@
 //! A small clinic, as a crawl would find it. Included by the suites, not a suite itself.
 
+#![cfg(test)]
+
 use std::sync::Arc;
-use vestibule_sql::{
-    Catalog, Column, Function, FunctionKind, Lineage, Output, Relation, RelationKind, Scope, Volatility,
-};
+use vestibule_sql::{Catalog, Column, Function, FunctionKind, Relation, RelationKind, Scope, Volatility};
 
 fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[&str]) -> Relation {
     let columns = columns.iter().enumerate();
@@ -68,6 +68,7 @@ fn relations() -> Vec<Relation> {
         relation(2615, "pg_catalog", "pg_namespace", Table, &["oid", "nspname"]),
         relation(3000, "pg_catalog", "pg_stats", RelationKind::View, &["tablename", "attname", "most_common_vals"]),
         relation(3001, "pg_catalog", "pg_stat_activity", RelationKind::View, &["pid", "query", "state"]),
+        relation(3003, "pg_catalog", "pg_settings", RelationKind::View, &["name", "setting"]),
         relation(3002, "information_schema", "columns", RelationKind::View, &["table_name", "column_name"]),
     ];
     for column in [("ctid", -1_i16), ("xmin", -2)] {
@@ -102,38 +103,4 @@ pub fn catalog() -> Catalog {
 /// A scope over it with the usual path.
 pub fn scope<'a>(catalog: &'a Catalog, path: &'a [String]) -> Scope<'a> {
     Scope { catalog: Some(catalog), search_path: path, standard_strings: true }
-}
-
-/// The names of the suites' tables made short.
-pub fn short(text: &str) -> String {
-    let all = "public.patient.born+public.patient.city+public.patient.id+public.patient.name+public.patient.note+public.patient.ssn";
-    text.replace(all, "P*")
-        .replace("public.patient.", "P.")
-        .replace("public.visit.", "V.")
-        .replace("public.city.", "C.")
-}
-
-/// `=public.patient.ssn` for a column itself, `public.a.x+public.b.y` for what is derived, `-` for what is free of
-/// data, `?` for what is unknown.
-pub fn spelled(lineage: &Lineage) -> String {
-    match lineage {
-        Lineage::Column(c) => format!("={}.{}", c.relation, c.column),
-        Lineage::Derived(columns) if columns.is_empty() => "-".to_owned(),
-        Lineage::Derived(columns) => {
-            columns.iter().map(|c| format!("{}.{}", c.relation, c.column)).collect::<Vec<_>>().join("+")
-        }
-        Lineage::Unknown => "?".to_owned(),
-    }
-}
-
-/// The whole output, with ` | ` between columns.
-pub fn output(output: &Output) -> String {
-    match output {
-        Output::None => "none".to_owned(),
-        Output::Unknown => "unknown".to_owned(),
-        Output::Columns(columns) => columns.iter().map(spelled).collect::<Vec<_>>().join(" | "),
-        Output::Within(columns) => format!("within {}", spelled(&Lineage::Derived(Arc::clone(columns)))),
-        Output::OfPrepared(name) => format!("prepared {name}"),
-        Output::OfCursor(name) => format!("cursor {name}"),
-    }
 }

@@ -1,5 +1,7 @@
 //! Statements and where their output columns come from.
 
+#![cfg(test)]
+
 /// Statement, and where its output columns come from: `=P.ssn` the column itself, `P.ssn+P.name` computed from these,
 /// `-` free of data, `?` unknown. P, V, C: patient, visit, city; P*: all of patient.
 pub const ROWS: &[(&str, &str)] = &[
@@ -292,6 +294,17 @@ pub const ROWS: &[(&str, &str)] = &[
         "MERGE INTO city c USING patient p ON false WHEN NOT MATCHED THEN INSERT (id, city) VALUES (p.id, p.ssn) RETURNING c.city",
         "C.city+P.ssn",
     ),
+    // names that are columns of every table, but not of every item
+    ("SELECT (SELECT oid FROM city LIMIT 1) FROM (SELECT ssn AS oid FROM patient) q", "P.ssn"),
+    ("SELECT (SELECT ctid FROM v_patient LIMIT 1) FROM (SELECT ssn AS ctid FROM patient) q", "P.ssn"),
+    ("SELECT (SELECT xmin FROM city a JOIN city b ON true LIMIT 1) FROM (SELECT ssn AS xmin FROM patient) q", "P.ssn"),
+    ("SELECT ssn(p), name(p) FROM patient p", "? | P*"),
+    // what was put where no lineage follows
+    (
+        "SELECT current_setting('search_path'), current_setting('my.own'), current_setting(name) FROM patient",
+        "- | ? | ?",
+    ),
+    ("SHOW my.own", "?"),
     // utilities
     ("COPY patient TO STDOUT", "=P.id | =P.name | =P.ssn | =P.city | =P.born | =P.note"),
     ("COPY patient (ssn, id) TO STDOUT", "=P.ssn | =P.id"),
@@ -302,7 +315,7 @@ pub const ROWS: &[(&str, &str)] = &[
     ("EXPLAIN ANALYZE SELECT f_plpgsql(id) FROM patient", "unknown"),
     ("EXPLAIN SELECT 1", "within -"),
     ("SHOW search_path", "-"),
-    ("SHOW ALL", "- | - | -"),
+    ("SHOW ALL", "? | ? | ?"),
     ("EXECUTE q(1)", "prepared q"),
     ("FETCH ALL FROM c", "cursor c"),
     ("MOVE c", "none"),
