@@ -42,6 +42,8 @@ fn depth_ends_in_an_error_and_never_in_an_overflow() {
         let catalog = catalog();
         let path = ["public".to_owned()];
         let scope = scope(&catalog, &path);
+        let calls = format!("SELECT {}f_deep(1){}", "pg_catalog.abs(".repeat(40), ")".repeat(40));
+        assert!(read(&calls, &scope).is_ok());
         for n in [10, 22, 30, 40, 45, 46, 48, 60, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000] {
             for text in nestings(n) {
                 match read(&text, &scope) {

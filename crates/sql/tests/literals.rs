@@ -1,6 +1,7 @@
 //! Where the constants of a statement are, and which columns they meet; and what statements change of the session.
 
 #![cfg(test)]
+#![expect(clippy::string_slice, reason = "the spans are what is tested")]
 
 mod common;
 

@@ -82,7 +82,9 @@ fn functions() -> Vec<Function> {
     let trigram =
         Function { extension: Some(Arc::from("pg_trgm")), ..function("public", "similarity", "c", Immutable, None) };
     let dblink = Function { extension: Some(Arc::from("dblink")), ..function("public", "dblink", "c", Volatile, None) };
+    let deep = format!("SELECT {}public.f_deep($1){}", "pg_catalog.abs(".repeat(40), ")".repeat(40));
     vec![
+        function("public", "f_deep", "sql", Stable, Some(&deep)),
         function("public", "f_plpgsql", "plpgsql", Volatile, None),
         function("public", "f_sql", "sql", Stable, Some("SELECT max(p.ssn) FROM public.patient p WHERE p.id = $1")),
         function("public", "f_pure", "sql", Immutable, Some("SELECT pg_catalog.upper($1) || named")),
