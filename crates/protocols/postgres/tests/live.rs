@@ -232,7 +232,7 @@ async def main():
 asyncio.run(main())
 with psycopg.connect(host="127.0.0.1", port=port, user=user, password=password, dbname=database, sslmode="disable") as db:
     with db.cursor(binary=True) as cursor:
-        print(cursor.execute("SELECT id, name, ssn, born, photo, address, chart, notes FROM patient ORDER BY id").fetchmany(3))
+        print(cursor.execute("SELECT id, name, ssn, born, photo, address, chart FROM patient ORDER BY id").fetchmany(3))
     with db.pipeline(), db.cursor() as cursor:
         for n in range(5):
             cursor.execute("SELECT ssn, id FROM patient WHERE id = %s", [n], prepare=True)

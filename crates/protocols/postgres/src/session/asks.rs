@@ -24,7 +24,7 @@ impl Session {
         }
         let (mut operation, source) = self.operation(&meant);
         let only_prepares = self.unit.extended && !self.unit.runs;
-        let reach = if only_prepares { Reach::default() } else { Reach::of(&meant, self.names.touched) };
+        let reach = if only_prepares { Reach::default() } else { self.reach(&meant, &source) };
         if only_prepares {
             prepare_only(&mut operation);
         }
@@ -39,6 +39,15 @@ impl Session {
         self.unit.asked = self.unit.asked.saturating_add(1);
         self.phase = Phase::Asking;
         out.push(Step::Ask(id, Box::new(operation)));
+    }
+
+    /// What a statement can change, and what it runs can.
+    fn reach(&self, meant: &Arc<Meant>, source: &Source) -> Reach {
+        let own = Reach::of(meant, self.names.touched);
+        match source.meant() {
+            Some(runs) if !Arc::ptr_eq(runs, meant) => own.or(Reach::of(runs, self.names.touched)),
+            _ => own,
+        }
     }
 
     /// What is asked for a statement, and where its rows come from. What runs a prepared statement or a cursor is

@@ -24,6 +24,17 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Both together.
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            waits: self.waits || other.waits,
+            path: self.path || other.path,
+            structure: self.structure || other.structure,
+            cursors: self.cursors || other.cursors,
+            shadows: self.shadows || other.shadows,
+        }
+    }
+
     /// The reach of a statement. `touched`: settings changed in the transaction under way.
     pub fn of(meant: &Meant, touched: bool) -> Self {
         let statement = &meant.statement;

@@ -342,6 +342,25 @@ fn names_are_read_in_the_path_in_force() {
     assert!(referee.faults.is_empty());
 }
 
+/// What a prepared statement changes counts when it is run.
+#[test]
+fn what_is_run_by_name_changes_names_too() {
+    let mut referee = Referee::new(with_phi(), permit(pass_terms()));
+    referee.feed(Side::Client, &query("PREPARE p AS SELECT set_config('search_path', 'other', false)"));
+    referee.feed(Side::Target, &join(&[complete("PREPARE"), ready(b'I')]));
+    if holds(&referee.target, "SHOW search_path") {
+        referee.feed(Side::Target, &scope_answer("public", b'I'));
+    }
+    referee.feed(Side::Client, &join(&[query("EXECUTE p"), query("SELECT * FROM ward")]));
+    let asked = referee.asked.len();
+    assert_eq!(referee.asked[asked - 1].operation.action, "EXECUTE");
+    let answer = [description(&[("set_config", 0, 0, 25, false)]), complete("SELECT 1"), ready(b'I')];
+    referee.feed(Side::Target, &join(&answer));
+    referee.feed(Side::Target, &scope_answer("other", b'I'));
+    assert_eq!(referee.asked.len(), asked + 1, "{:?}", referee.error);
+    assert!(!referee.asked[asked].operation.resources.iter().any(|r| r.name == "public.ward"));
+}
+
 /// In a pipeline the question waits for a Flush of ours, and must not commit what the client has not finished.
 #[test]
 fn the_path_is_asked_inside_a_pipeline_without_a_sync() {
