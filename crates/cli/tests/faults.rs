@@ -5,10 +5,10 @@ mod common;
 #[path = "common/wire.rs"]
 mod wire;
 
-use common::{DATA_MAP, clinic, entries, json, program, setup, token, wait_for};
+use common::{DATA_MAP, clinic, json, program, setup, token, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -325,4 +325,310 @@ fn killed_at_any_moment_every_response_received_has_its_record() {
         known.started,
     );
     assert!(known.abandoned >= 8 && load.responses.load(Ordering::SeqCst) > 20 * kills, "there was hardly any load");
+}
+
+// ---------------------------------------------------------------- a disk that is full or closed
+
+/// Something mounted, until the value is dropped.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(words: &[&str], at: &Path) -> Option<Mounted> {
+    let ended = run(Command::new("mount").args(words).arg(at), Duration::from_secs(10)).ok()?;
+    ended.success().then(|| Mounted(at.to_owned()))
+}
+
+/// What is in `folder` goes on on a disk of this size.
+fn onto_small_disk(folder: &Path, size: &str) -> Option<Mounted> {
+    let aside = folder.with_extension("aside");
+    fs::rename(folder, &aside).unwrap();
+    fs::create_dir(folder).unwrap();
+    let mounted = mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"], folder);
+    if mounted.is_some() {
+        let mut copy = Command::new("cp");
+        assert!(copy.arg("-a").arg(aside.join(".")).arg(folder).status().unwrap().success());
+    } else {
+        fs::remove_dir(folder).unwrap();
+        fs::rename(&aside, folder).unwrap();
+    }
+    mounted
+}
+
+/// Nothing new can be made in `folder`, not even by root.
+fn closed(folder: &Path) -> Option<Mounted> {
+    let path = folder.to_str().unwrap();
+    let mounted = mount(&["--bind", path], folder)?;
+    let again = run(Command::new("mount").args(["-o", "remount,ro,bind"]).arg(folder), Duration::from_secs(10)).ok()?;
+    again.success().then_some(mounted)
+}
+
+/// Writes until nothing goes any more.
+fn fill(file: &Path) {
+    use std::io::Write as _;
+    let mut filler = fs::File::create(file).unwrap();
+    for size in [1 << 16, 1 << 10, 1] {
+        while filler.write_all(&vec![b'x'; size]).is_ok() {}
+    }
+}
+
+fn open_gateway(server: &Server) -> Gateway {
+    server.admin(DATABASE, TABLE).unwrap();
+    Gateway::start(server, &Setup::open(&program())).unwrap()
+}
+
+fn writer(gateway: &Gateway) -> String {
+    token(gateway, "willa", &["writers"])
+}
+
+fn insert(marker: &str) -> String {
+    format!("INSERT INTO kill_log AS {marker} (marker) VALUES ('{marker}')")
+}
+
+const REFUSED: &str = "what cannot be recorded does not run";
+const NOTHING_SENT: &str = "nothing was sent to the target";
+
+/// What became of writes while the gateway could not record.
+#[derive(Default, Debug)]
+struct Fate {
+    done: BTreeSet<String>,
+    refused: BTreeSet<String>,
+    cut: BTreeSet<String>,
+}
+
+/// Writes, again and again, until so many were refused.
+fn write_until_refused(gateway: &Gateway, token: &str, refusals: usize) -> Fate {
+    let (mut fate, end) = (Fate::default(), Instant::now() + Duration::from_secs(60));
+    let mut count = 0;
+    while fate.refused.len() < refusals {
+        assert!(Instant::now() < end, "it is not refused: {} done, {:?} refused", fate.done.len(), fate.refused);
+        let mut wire = match Wire::login(gateway.port(), token, "disk") {
+            Ok(wire) => wire,
+            Err(error) => {
+                let words = error.to_string();
+                assert!(words.contains(REFUSED), "{words}");
+                fate.refused.insert(format!("login-{}", fate.refused.len()));
+                continue;
+            }
+        };
+        while fate.refused.len() < refusals && Instant::now() < end {
+            count += 1;
+            let marker = format!("kk_{count}");
+            let mut answer = Answer::default();
+            let outcome = wire.converse(&wire::query(&insert(&marker)), &mut answer);
+            match answer.error {
+                None if outcome.is_ok() => drop(fate.done.insert(marker)),
+                Some(words) if words.contains(NOTHING_SENT) => {
+                    assert!(words.contains(REFUSED), "{words}");
+                    fate.refused.insert(marker);
+                }
+                Some(words) => {
+                    assert!(words.contains(REFUSED), "{words}");
+                    fate.cut.insert(marker);
+                }
+                None => drop(fate.cut.insert(marker)),
+            }
+            if outcome.is_err() {
+                break;
+            }
+        }
+    }
+    fate
+}
+
+fn stored(server: &Server) -> BTreeSet<String> {
+    server.admin(DATABASE, "SELECT marker FROM kill_log").unwrap().lines().map(str::to_owned).collect()
+}
+
+fn recorded(gateway: &Gateway) -> BTreeSet<String> {
+    let mut known = Known::default();
+    known.read(&gateway.ledger());
+    known.ruled
+}
+
+/// Nothing that was refused reached the target, and what reached it is on the record.
+fn check_fate(gateway: &Gateway, server: &Server, fate: &Fate) {
+    let (stored, recorded) = (stored(server), recorded(gateway));
+    assert!(fate.done.is_subset(&stored), "what was confirmed is not there");
+    let reached: Vec<_> = stored.intersection(&fate.refused).collect();
+    assert!(reached.is_empty(), "refused, and done all the same: {reached:?}");
+    let unrecorded: Vec<_> = stored.difference(&recorded).collect();
+    assert!(unrecorded.is_empty(), "done without a record: {unrecorded:?}");
+}
+
+fn ready(gateway: &Gateway) -> String {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--max-time", "10", "-w", " %{http_code}", "--cacert"]).arg(gateway.ca());
+    run(curl.arg(format!("{}/readyz", gateway.api())), Duration::from_secs(20)).unwrap().stdout
+}
+
+#[test]
+fn on_a_full_disk_nothing_runs_and_with_room_again_it_goes_on() {
+    let server = Server::start(&machine_installation().unwrap()).unwrap();
+    let mut gateway = open_gateway(&server);
+    let token = writer(&gateway);
+    gateway.stop("TERM").unwrap();
+    let data = gateway.dir().join("data");
+    let Some(_disk) = onto_small_disk(&data, "64m") else {
+        return skip("on_a_full_disk_nothing_runs_and_with_room_again_it_goes_on", "mounting needs root");
+    };
+    gateway.run().unwrap();
+    let mut live = Wire::login(gateway.port(), &token, "disk").unwrap();
+    assert!(live.ask(&insert("kk_before")).unwrap().is_good());
+    let fate = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| write_until_refused(&gateway, &token, 20));
+        std::thread::sleep(Duration::from_millis(500));
+        fill(&data.join("filler"));
+        writing.join().unwrap()
+    });
+    assert!(!fate.done.is_empty(), "the disk was full before anything ran");
+    let mut answer = Answer::default();
+    let _ = live.converse(&wire::query(&insert("kk_live")), &mut answer);
+    assert!(answer.error.unwrap().contains(REFUSED));
+    assert!(!stored(&server).contains("kk_live"));
+    let word = ready(&gateway);
+    assert!(word.contains("503") && word.contains("ledger"), "{word}");
+    assert!(gateway.log().contains("No space left on device"), "the operator is not told why");
+    check_fate(&gateway, &server, &fate);
+    fs::remove_file(data.join("filler")).unwrap();
+    gateway.stop("TERM").unwrap();
+    gateway.run().unwrap();
+    gateway.verify().unwrap();
+    check_fate(&gateway, &server, &fate);
+    let mut after = Wire::login(gateway.port(), &token, "disk").unwrap();
+    assert!(after.ask(&insert("kk_after")).unwrap().is_good());
+    drop(after);
+    gateway.stop("TERM").unwrap();
+    gateway.verify().unwrap();
+    println!("full disk: {} done before, {} refused, {} cut", fate.done.len(), fate.refused.len(), fate.cut.len());
+}
+
+#[test]
+fn without_a_place_for_recordings_no_session_begins_or_goes_on() {
+    let server = Server::start(&machine_installation().unwrap()).unwrap();
+    let mut gateway = open_gateway(&server);
+    let token = writer(&gateway);
+    let mut live = Wire::login(gateway.port(), &token, "disk").unwrap();
+    assert!(live.ask(&insert("kk_before")).unwrap().is_good());
+    let Some(shut) = closed(&gateway.dir().join("data/recordings")) else {
+        return skip("without_a_place_for_recordings_no_session_begins_or_goes_on", "mounting needs root");
+    };
+    let refused = Wire::login(gateway.port(), &token, "disk").err().unwrap().to_string();
+    assert!(refused.contains("cannot be recorded") || refused.contains("no longer be recorded"), "{refused}");
+    // A session's chunk is stored once it is full or old enough; from then on it cannot go on.
+    let end = Instant::now() + Duration::from_secs(40);
+    let text = "x".repeat(60_000);
+    let words = loop {
+        assert!(Instant::now() < end, "a session goes on without its recording");
+        let mut answer = Answer::default();
+        let outcome = live.converse(&wire::query(&format!("SELECT '{text}', random()")), &mut answer);
+        match (answer.error, outcome) {
+            (Some(words), _) => break words,
+            (None, Err(error)) => break error.to_string(),
+            (None, Ok(())) => {}
+        }
+    };
+    assert!(words.contains(REFUSED), "{words}");
+    drop(shut);
+    let mut again = Wire::login(gateway.port(), &token, "disk").unwrap();
+    assert!(again.ask(&insert("kk_after")).unwrap().is_good());
+    drop(again);
+    gateway.stop("TERM").unwrap();
+    gateway.verify().unwrap();
+    assert!(!gateway.log().contains("panicked"));
+}
+
+#[test]
+fn a_ledger_that_takes_nothing_more_stops_everything_until_it_does() {
+    let server = Server::start(&machine_installation().unwrap()).unwrap();
+    let mut gateway = open_gateway(&server);
+    let token = writer(&gateway);
+    let Some(shut) = closed(&gateway.ledger()) else {
+        return skip("a_ledger_that_takes_nothing_more_stops_everything_until_it_does", "mounting needs root");
+    };
+    let fate = write_until_refused(&gateway, &token, 5);
+    let word = ready(&gateway);
+    assert!(word.contains("503"), "{word}");
+    drop(shut);
+    // It does not guess whether what it wrote is there: it goes on after a start, which looks.
+    assert!(Wire::login(gateway.port(), &token, "disk").is_err());
+    gateway.stop("TERM").unwrap();
+    gateway.run().unwrap();
+    gateway.verify().unwrap();
+    check_fate(&gateway, &server, &fate);
+    assert!(Wire::login(gateway.port(), &token, "disk").unwrap().ask(&insert("kk_after")).unwrap().is_good());
+}
+
+// ---------------------------------------------------------------- damaged state at the start
+
+/// The exit code and the words of a start that must fail.
+fn refuses_to_start(gateway: &Gateway) -> (i32, String) {
+    let mut serve = Command::new(program());
+    serve.arg("--config").arg(gateway.dir().join("vestibule.toml")).arg("serve");
+    let ended = run(&mut serve, Duration::from_secs(60)).unwrap();
+    let words = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(!words.contains("panicked") && !words.contains("vestibule is ready"), "{words}");
+    (ended.status.and_then(|status| status.code()).unwrap_or(-1), words)
+}
+
+#[test]
+fn a_state_that_cannot_be_trusted_is_told_and_nothing_starts() {
+    let server = Server::start(&machine_installation().unwrap()).unwrap();
+    let mut gateway = open_gateway(&server);
+    let (code, words) = refuses_to_start(&gateway);
+    assert!(code == 6 && words.contains("cannot listen on"), "{code}: {words}");
+    gateway.stop("TERM").unwrap();
+    let state = gateway.dir().join("data/state.db");
+    let good = fs::read(&state).unwrap();
+
+    fs::remove_file(&state).unwrap();
+    let (code, words) = refuses_to_start(&gateway);
+    println!("{words}");
+    assert!(code == 6 && words.contains("state.db") && words.contains("vestibule init"), "{code}: {words}");
+
+    fs::write(&state, b"this is not a database, and it is long enough to be looked at as one".repeat(100)).unwrap();
+    let (code, words) = refuses_to_start(&gateway);
+    println!("{words}");
+    assert!(code == 6 && words.contains("state.db"), "{code}: {words}");
+
+    // Taken for a new one it would have forgotten every revocation.
+    fs::write(&state, b"").unwrap();
+    let (code, words) = refuses_to_start(&gateway);
+    println!("{words}");
+    assert!(code == 6 && words.contains("state.db is empty"), "{code}: {words}");
+
+    let mut torn = good.clone();
+    for byte in torn.iter_mut().skip(100).take(8_000) {
+        *byte = 0xff;
+    }
+    fs::write(&state, &torn).unwrap();
+    let (code, words) = refuses_to_start(&gateway);
+    println!("{words}");
+    assert!(code == 6 && words.contains("state.db"), "{code}: {words}");
+    fs::write(&state, &good).unwrap();
+
+    let holder = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+                  c.execute('PRAGMA locking_mode = EXCLUSIVE')\nc.execute('BEGIN EXCLUSIVE')\nprint('held', flush=True)\nsys.stdin.read()";
+    let mut python = Command::new("python3");
+    let python = python.args(["-c", holder]).arg(&state).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    if let Ok(mut python) = python {
+        use std::io::BufRead as _;
+        let mut line = String::new();
+        std::io::BufReader::new(python.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "held");
+        let (code, words) = refuses_to_start(&gateway);
+        println!("{words}");
+        assert!(code == 6 && words.contains("locked"), "{code}: {words}");
+        drop(python.stdin.take());
+        python.wait().unwrap();
+    } else {
+        skip("a_state_that_cannot_be_trusted_is_told_and_nothing_starts, locked", "python3 is not installed");
+    }
+    gateway.run().unwrap();
+    gateway.verify().unwrap();
+    assert!(Wire::login(gateway.port(), &writer(&gateway), "again").unwrap().ask(&insert("kk_1")).unwrap().is_good());
 }

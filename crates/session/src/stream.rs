@@ -232,7 +232,7 @@ impl Wires {
         outcome?;
         if let Some(receipt) = self.barrier.take() {
             // INVARIANT (promise 2): no byte of a response is released before the operation's entry is durable.
-            self.log.safe(receipt).await.map_err(End::Cut)?;
+            self.log.safe(receipt).await.map_err(|_| End::Cut(no_longer_recorded()))?;
         }
         if self.client.has_unsent() {
             self.client.send_now().map_err(|_| End::Client("connection lost"))?;
@@ -244,7 +244,7 @@ impl Wires {
         if recorder.is_full() {
             recorder.room().await.map_err(|e| End::Cut(unrecordable(&e)))?;
         }
-        self.log.chunks(recorder).await.map_err(End::Cut)
+        self.log.chunks(recorder).await.map_err(|_| End::Cut(no_longer_recorded()))
     }
 
     async fn apply_all(&mut self, steps: &Steps, from: Option<Side>) -> Result<(), End> {
@@ -329,7 +329,7 @@ impl Wires {
         let Some(at) = self.running.iter().position(|r| r.id == id) else { return Ok(()) };
         let running = self.running.swap_remove(at);
         let took = running.since.elapsed();
-        let receipt = self.log.done(id, disclosed, micros(took)).await.map_err(End::Cut)?;
+        let receipt = self.log.done(id, disclosed, micros(took)).await.map_err(|_| End::Cut(no_longer_recorded()))?;
         if self.place.durable_disclosure {
             self.barrier = Some(self.barrier.map_or(receipt, |b| b.later(receipt)));
         } else if !self.log.is_safe(running.permit.receipt()) {
@@ -384,7 +384,7 @@ impl Wires {
         }
         if let Some(recorder) = &mut self.recorder {
             recorder.flush().await.map_err(|e| End::Cut(unrecordable(&e)))?;
-            self.log.chunks(recorder).await.map_err(End::Cut)?;
+            self.log.chunks(recorder).await.map_err(|_| End::Cut(no_longer_recorded()))?;
         }
         let over = |limit: Option<Duration>, since: Instant| limit.is_some_and(|limit| since.elapsed() > limit);
         if over(self.place.idle_timeout, self.last_traffic) && self.running.is_empty() && self.asked.is_empty() {
@@ -578,6 +578,12 @@ fn micros(duration: Duration) -> u64 {
 /// What the client is told when its session cannot be recorded any more.
 pub(crate) fn unrecordable(error: &vestibule_record::RecordError) -> Refusal {
     tracing::error!(%error, "a session can no longer be recorded; it is ended");
+    no_longer_recorded()
+}
+
+/// The words for a session that was under way: unlike a refusal they do not say that nothing was sent to the target,
+/// for that may not be so.
+fn no_longer_recorded() -> Refusal {
     Refusal::new(
         RefusalKind::Unrecorded,
         "the gateway ended this session: it can no longer be recorded, and what cannot be recorded does not run",

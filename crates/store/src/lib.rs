@@ -44,6 +44,17 @@ pub enum StoreError {
     /// The file is an SQLite database of somebody else.
     #[error("{0} is not a database of the gateway; name another file")]
     Foreign(PathBuf),
+    /// The file is empty: what the gateway knew, revocations among it, is gone.
+    #[error("{0} is empty, and the state that it held is lost; restore it from a backup")]
+    Empty(PathBuf),
+    /// SQLite cannot open the file: it is damaged, or another process holds it.
+    #[error("{path} cannot be used: {source}; restore it from a backup if it is damaged, stop what holds it if it is locked")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
     /// The database was written by a newer version.
     #[error("the database has schema {found}, this version knows up to {known}; use the newer version again")]
     Newer {
@@ -83,18 +94,22 @@ impl Store {
     /// [`StoreError::Exists`] if there is something at `path`; what the file system or SQLite says.
     pub async fn create(path: &Path) -> Result<Self, StoreError> {
         new_file(path)?;
-        Self::connect(path).await
+        Self::connect(path, true).await
     }
 
     /// Opens an existing database and brings its schema up to this version.
     ///
     /// # Errors
-    /// [`StoreError::Missing`], [`StoreError::Foreign`], [`StoreError::Newer`]; what SQLite says.
+    /// [`StoreError::Missing`], [`StoreError::Empty`], [`StoreError::Foreign`], [`StoreError::Newer`],
+    /// [`StoreError::Unusable`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.is_file() {
             return Err(StoreError::Missing(path.to_owned()));
         }
-        Self::connect(path).await
+        Self::connect(path, false).await.map_err(|error| match error {
+            StoreError::Database(source) => StoreError::Unusable { path: path.to_owned(), source },
+            other => other,
+        })
     }
 
     /// A database that lives in memory and dies with its last clone. For tests and dry runs.
@@ -110,11 +125,11 @@ impl Store {
             .test_before_acquire(false)
             .connect_with(SqliteConnectOptions::new().in_memory(true).foreign_keys(true))
             .await?;
-        migrate::run(&pool, Path::new(":memory:")).await?;
+        migrate::run(&pool, Path::new(":memory:"), true).await?;
         Ok(Self { writer: pool.clone(), readers: pool })
     }
 
-    async fn connect(path: &Path) -> Result<Self, StoreError> {
+    async fn connect(path: &Path, new: bool) -> Result<Self, StoreError> {
         // FULL: a revocation or ruling that was acknowledged must still be there after a power cut.
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -127,7 +142,7 @@ impl Store {
         // No test before use: there is no network in between that could have gone.
         let pool = || SqlitePoolOptions::new().test_before_acquire(false);
         let writer = pool().max_connections(1).connect_with(options.clone()).await?;
-        migrate::run(&writer, path).await?;
+        migrate::run(&writer, path, new).await?;
         let readers = pool().max_connections(READERS).connect_with(options.pragma("query_only", "ON")).await?;
         Ok(Self { writer, readers })
     }
