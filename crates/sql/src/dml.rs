@@ -1,9 +1,9 @@
 //! INSERT, UPDATE, DELETE, MERGE.
 
 use crate::ReadError;
-use crate::flow::{Flow, Rows};
+use crate::flow::{Flow, Rows, column as column_flow};
 use crate::from::alias;
-use crate::names::{Configured, Item, Reader, strings, written};
+use crate::names::{Configured, Item, Reader, strings};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AExprKind, BoolExprType, DeleteStmt, InsertStmt, MergeStmt, MergeWhenClause, Node, OnConflictClause, RangeVar,
@@ -28,7 +28,7 @@ impl Reader<'_> {
         let mut assigned = Vec::new();
         if let Some(query) = insert.select_stmt.as_deref() {
             let known = self.relation(target).is_some();
-            self.into = known.then(|| columns.iter().map(|column| written(&name, column)).collect());
+            self.into = known.then(|| columns.iter().map(|column| column_flow(&name, column)).collect());
             let rows = self.query(query)?;
             self.into = None;
             assigned = inserted(&columns, rows);
@@ -128,7 +128,7 @@ impl Reader<'_> {
         let mut assigned = Vec::new();
         for (at, value) in when.values.iter().enumerate() {
             let column = columns.get(at);
-            let flow = self.written_value(value, column.map(|column| written(name, column)).as_ref())?;
+            let flow = self.written_value(value, column.map(|column| column_flow(name, column)).as_ref())?;
             assigned.extend(column.map(|column| (Arc::clone(column), flow)));
         }
         Ok(assigned)
@@ -221,7 +221,7 @@ impl Reader<'_> {
             for index in &assignment.indirection {
                 self.expr(index)?;
             }
-            let flow = known.then(|| written(name, &column));
+            let flow = known.then(|| column_flow(name, &column));
             if let Some(value) = assignment.val.as_deref() {
                 let value = self.written_value(value, flow.as_ref())?;
                 assigned.push((column, value));

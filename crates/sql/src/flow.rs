@@ -188,3 +188,8 @@ impl Rows {
         }
     }
 }
+
+/// A column of a relation, as a value.
+pub(crate) fn column(relation: &Arc<str>, column: &str) -> Flow {
+    Flow::Column(ColumnRef { relation: Arc::clone(relation), column: Arc::from(column) })
+}

@@ -147,14 +147,21 @@ impl Catalog {
         if is_system(&relation.schema) {
             return self.system_flow(relation, column);
         }
+        let own = || Flow::Column(ColumnRef { relation: self.qualified(relation), column: Arc::clone(&column.name) });
         match relation.kind {
             RelationKind::View | RelationKind::MaterializedView => {
                 // A view cannot lose a column, so its numbers are positions.
                 let position = usize::try_from(column.number).ok().and_then(|number| number.checked_sub(1));
                 let view = self.view(relation.oid).zip(position);
-                view.and_then(|(view, position)| view.columns.get(position).cloned()).unwrap_or(Flow::Unknown)
+                let flow = view.and_then(|(view, position)| view.columns.get(position).cloned());
+                match flow {
+                    // Free only as long as the name means this view: it is the view's own.
+                    Some(flow) if flow.is_free() => own(),
+                    Some(flow) => flow,
+                    None => Flow::Unknown,
+                }
             }
-            RelationKind::Sequence => Flow::FREE,
+            RelationKind::Sequence => own(),
             _ => {
                 let root = self.root(relation, &column.name);
                 Flow::Column(ColumnRef { relation: self.qualified(root), column: Arc::clone(&column.name) })

@@ -1,14 +1,14 @@
 //! What names mean at one place of a statement: PostgreSQL's own rules of visibility, level by level.
 
 use crate::facts::Facts;
-use crate::flow::{Flow, Named, Rows};
+use crate::flow::{Flow, Named, Rows, column};
 use crate::index::is_system;
 use crate::literals::Literals;
 use crate::{Catalog, ReadError, Relation, RelationKind, Scope};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar};
 use std::sync::Arc;
-use vestibule_core::{Access, ColumnRef, Effect, traits};
+use vestibule_core::{Access, Effect, traits};
 
 /// How deep queries and expressions may nest in each other, function bodies included.
 const MAX_DEPTH: u32 = 400;
@@ -26,8 +26,8 @@ pub(crate) struct Item {
     pub(crate) rows: Rows,
     /// Whether its columns can be named without it; those of a joined table are named through the join.
     pub(crate) columns_visible: bool,
-    /// Whether it is a table, with a table's system columns.
-    pub(crate) is_table: bool,
+    /// The table it is, with a table's system columns.
+    pub(crate) table: Option<Arc<str>>,
 }
 
 /// A common table expression.
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
                 self.facts.touched_unknown = true;
             }
             self.facts.partial(format!("the relation {name} is not known"));
-            return Item { rows: Rows::unknown(), columns_visible: true, is_table: true, ..Item::default() };
+            return Item { rows: Rows::unknown(), columns_visible: true, table: Some(name), ..Item::default() };
         };
         let kind = kind_word(relation.kind);
         if read {
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
             rows: Rows { columns, open },
             columns_visible: true,
             // A view has no system columns: the name then means a column of an outer level.
-            is_table: relation.kind != RelationKind::View,
+            table: (relation.kind != RelationKind::View).then_some(name),
             ..Item::default()
         }
     }
@@ -296,9 +296,9 @@ impl<'a> Reader<'a> {
         let visible = level.items.iter().filter(|item| item.columns_visible);
         let mut found: Option<Named> = None;
         let mut open: Option<Flow> = None;
-        let mut tables = false;
+        let mut table = None;
         for item in visible {
-            tables |= item.is_table;
+            table = table.or(item.table.as_ref());
             for column in item.rows.columns.iter().filter(|column| &*column.name == name) {
                 found = Some(match found {
                     None => column.clone(),
@@ -311,8 +311,10 @@ impl<'a> Reader<'a> {
         }
         match found {
             Some(found) => (Some(found), None),
-            None if tables && SYSTEM_COLUMNS.contains(&name) => (Some(Named::new(name, Flow::FREE)), open),
-            None => (None, open),
+            None => match table.filter(|_| SYSTEM_COLUMNS.contains(&name)) {
+                Some(table) => (Some(Named::new(name, column(table, name))), open),
+                None => (None, open),
+            },
         }
     }
 
@@ -345,8 +347,9 @@ impl<'a> Reader<'a> {
         if let Some(column) = item.rows.columns.iter().find(|column| &*column.name == name) {
             return self.use_column(column);
         }
-        if item.is_table && SYSTEM_COLUMNS.contains(&name) && item.rows.open.is_none() {
-            return Flow::FREE;
+        if let Some(table) = item.table.as_ref().filter(|_| SYSTEM_COLUMNS.contains(&name) && item.rows.open.is_none())
+        {
+            return column(table, name);
         }
         let whole = self.use_rows(&item.rows);
         self.call_by_attribute(name, whole)
@@ -395,9 +398,4 @@ pub(crate) fn string(node: &Node) -> Option<&str> {
 /// Shared strings of a list of names.
 pub(crate) fn shared(nodes: &[Node]) -> Vec<Arc<str>> {
     nodes.iter().filter_map(string).map(Arc::from).collect()
-}
-
-/// A column of a table that is written.
-pub(crate) fn written(relation: &Arc<str>, column: &str) -> Flow {
-    Flow::Column(ColumnRef { relation: Arc::clone(relation), column: Arc::from(column) })
 }

@@ -162,12 +162,6 @@ impl Reader<'_> {
                 self.facts.traits.insert(traits::SETTING);
                 Told::new("SET CONSTRAINTS")
             }
-            NodeEnum::LockStmt(lock) => {
-                self.facts.at_least(Effect::Read);
-                self.facts.traits.insert(traits::LOCK);
-                self.mark_all(&lock.relations, Access::Read);
-                Told::new("LOCK TABLE")
-            }
             NodeEnum::ListenStmt(listen) => self.channel("LISTEN", &listen.conditionname, Access::Read, Effect::Read),
             NodeEnum::UnlistenStmt(listen) => {
                 self.channel("UNLISTEN", &listen.conditionname, Access::Read, Effect::Open)
@@ -222,6 +216,12 @@ impl Reader<'_> {
 
     fn code_statement(&mut self, node: &NodeEnum) -> Result<Told, ReadError> {
         Ok(match node {
+            NodeEnum::LockStmt(lock) => {
+                self.facts.at_least(Effect::Read);
+                self.facts.traits.insert(traits::LOCK);
+                self.mark_all(&lock.relations, Access::Read);
+                Told::new("LOCK TABLE")
+            }
             NodeEnum::DoStmt(_) => {
                 self.facts.at_least(Effect::Execute);
                 self.facts.traits.insert(traits::DYNAMIC_CODE);

@@ -180,7 +180,10 @@ const ROWS: &[(&str, &str)] = &[
         "UPDATE patient SET note = 'x' WHERE EXISTS (SELECT 1)",
         "write UPDATE [no-where] {w table public.patient(note)} exact",
     ),
-    ("UPDATE patient SET note = 'x' WHERE ctid = '(0,1)'", "write UPDATE [] {w table public.patient(note)} exact"),
+    (
+        "UPDATE patient SET note = 'x' WHERE ctid = '(0,1)'",
+        "write UPDATE [] {r table public.patient(ctid); w table public.patient(note)} exact",
+    ),
     (
         "UPDATE patient SET (note, city) = (SELECT ssn, name FROM patient LIMIT 1) WHERE id = 2",
         "write UPDATE [] {r table public.patient(id,name,ssn); w table public.patient(city,note)} exact",

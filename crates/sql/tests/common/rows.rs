@@ -17,7 +17,7 @@ pub const ROWS: &[(&str, &str)] = &[
     ("SELECT SSN FROM PATIENT", "=P.ssn"),
     ("SELECT \"SSN\", \"Id\" FROM \"Odd Name\"", "=public.Odd Name.SSN | =public.Odd Name.Id"),
     ("SELECT * FROM \"Odd Name\"", "=public.Odd Name.Id | =public.Odd Name.SSN"),
-    ("SELECT ctid, tableoid FROM patient", "- | -"),
+    ("SELECT ctid, tableoid FROM patient", "=P.ctid | =P.tableoid"),
     ("SELECT 1, 'x', NULL, now(), current_date, $1", "- | - | - | - | - | -"),
     ("SELECT", ""),
     // stars
@@ -240,7 +240,7 @@ pub const ROWS: &[(&str, &str)] = &[
     // partitions, sequences, system catalogs
     ("SELECT result FROM lab_2024", "=public.lab.result"),
     ("SELECT result FROM lab", "=public.lab.result"),
-    ("SELECT last_value FROM patient_id_seq", "-"),
+    ("SELECT last_value FROM patient_id_seq", "=public.patient_id_seq.last_value"),
     ("SELECT relname FROM pg_class", "=pg_catalog.pg_class.relname"),
     ("SELECT attmissingval FROM pg_attribute", "?"),
     ("SELECT attname, most_common_vals FROM pg_stats", "=pg_catalog.pg_stats.attname | ?"),
