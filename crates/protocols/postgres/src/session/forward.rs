@@ -120,7 +120,13 @@ impl Session {
                 self.awaited.push_back(Awaited::new(What::Execute { portal: name.into() }, op));
             }
         }
-        message.relay(op, out);
+        if op.is_none() && message.kind == b'B' {
+            // An empty statement takes no parameters: whatever was written there is left out, as nobody was asked.
+            let (portal, statement) = (self.unit.portal.as_deref().unwrap_or_default(), &self.unit.statement);
+            out.write(Side::Target, None, |made| build::bind(made, portal, statement));
+        } else {
+            message.relay(op, out);
+        }
         self.sent_extended();
         if last && message.kind != b'E' {
             // The operation only prepared: its last answer ends it.

@@ -68,7 +68,7 @@ mod tests {
         let like = |text: &str| likeness(text.as_bytes()).map(|(key, n)| (String::from_utf8(key).unwrap(), n));
         assert_eq!(
             like("SELECT a FROM t2 WHERE id = 17;"),
-            Some(("SELECT a FROM t2 WHERE id = #;".into(), vec![28..30]))
+            Some(("SELECT a FROM t2 WHERE id = #;".into(), vec![std::ops::Range { start: 28, end: 30 }]))
         );
         assert_eq!(like("SELECT f(1, a, 22) LIMIT 3").unwrap().1, [9..10, 15..17, 25..26]);
         for text in [
