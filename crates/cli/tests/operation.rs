@@ -111,3 +111,28 @@ fn an_operator_ends_a_session_and_its_client_is_told_why() {
     assert!(!replay.success(), "operators read no recordings");
     assert_eq!(of_kind(&entries(&gateway), "session.end-asked").len(), 1);
 }
+
+#[test]
+fn requests_for_approval_are_counted() {
+    let server = clinic(5);
+    let gateway = guarded(&server);
+    let (kim, rosa) = (token(&gateway, "kim", &["dba"]), token(&gateway, "rosa", &["dba-approvers"]));
+    let mut psql = gateway.psql(&kim, &["-c", "UPDATE patient SET city = 'Salem' WHERE id = 1"]);
+    let session = psql.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let number = wait_for("a request", || {
+        let requests = json(&gateway, &rosa, &["requests"]);
+        Some(requests.as_array()?.first()?["number"].as_str()?.to_owned())
+    });
+    assert!(curl(&gateway, "/metrics").1.contains("vestibule_approvals_waiting 1"));
+    assert!(gateway.cli(&rosa, &["approve", &number, "--reason", "a test"]).unwrap().success());
+    assert!(String::from_utf8_lossy(&session.wait_with_output().unwrap().stdout).contains("UPDATE 1"));
+    let (_, metrics) = curl(&gateway, "/metrics");
+    for line in [
+        "vestibule_approvals_waiting 0",
+        "vestibule_approvals_total{outcome=\"approved\"} 1",
+        "vestibule_approval_wait_seconds_count 1",
+        "vestibule_operations_total{target=\"clinic\",effect=\"write\",decision=\"hold\"} 1",
+    ] {
+        assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
+    }
+}

@@ -201,12 +201,11 @@ impl Gateway {
     pub async fn drain(&self, grace: Duration) -> Result<(), LedgerError> {
         self.stop.send_replace(true);
         tracing::info!(sessions = self.house.live.len(), grace_s = grace.as_secs(), "shutting down");
-        if tokio::time::timeout(grace, self.house.live.drained()).await.is_err() {
-            let why = Refusal::new(RefusalKind::Cancelled, "the gateway is shutting down", "connect again in a moment");
-            self.house.live.end_where(|_| true, &why);
-            if tokio::time::timeout(LAST_WORDS, self.house.live.drained()).await.is_err() {
-                tracing::warn!(sessions = self.house.live.len(), "sessions did not end in time");
-            }
+        let _ = tokio::time::timeout(grace, self.house.live.drained()).await;
+        let why = Refusal::new(RefusalKind::Cancelled, "the gateway is shutting down", "connect again in a moment");
+        self.house.live.close(&why);
+        if tokio::time::timeout(LAST_WORDS, self.house.live.drained()).await.is_err() {
+            tracing::warn!(sessions = self.house.live.len(), "sessions did not end in time");
         }
         self.crawlers.lock().unwrap_or_else(PoisonError::into_inner).stop();
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {

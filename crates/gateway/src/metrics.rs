@@ -83,7 +83,6 @@ pub struct Metrics {
     approval_seconds: Histogram,
     ledger_size: Gauge,
     ledger_poisoned: Gauge,
-    ledger_commit_seconds: Histogram,
     checkpoint_time: Gauge<f64, AtomicU64>,
     faults: Family<Kind, Counter>,
     reloads: Family<Outcome, Counter>,
@@ -126,9 +125,6 @@ impl Metrics {
         r.register_with_unit("operation_duration", what, Unit::Seconds, operation_seconds.clone());
         let approval_seconds = Histogram::new([1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0]);
         r.register_with_unit("approval_wait", "Time from request to ruling", Unit::Seconds, approval_seconds.clone());
-        let ledger_commit_seconds = Histogram::new([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0]);
-        let what = "Time from handing an entry to the ledger to its being durable";
-        r.register_with_unit("ledger_commit", what, Unit::Seconds, ledger_commit_seconds.clone());
         let checkpoint_time = Gauge::<f64, AtomicU64>::default();
         let what = "When the newest checkpoint was signed, in POSIX time";
         r.register_with_unit("ledger_checkpoint_time", what, Unit::Seconds, checkpoint_time.clone());
@@ -148,7 +144,6 @@ impl Metrics {
             approval_seconds,
             ledger_size: family(&mut r, "ledger_entries", "Entries in the ledger"),
             ledger_poisoned: family(&mut r, "ledger_poisoned", "1 if the ledger can no longer be written to"),
-            ledger_commit_seconds,
             checkpoint_time,
             faults: family(&mut r, "faults", "Faults of the gateway itself"),
             reloads: family(&mut r, "reloads", "Reloads of the configuration"),
@@ -227,11 +222,6 @@ impl Metrics {
     pub fn checkpoint(&self, seconds: i64) {
         #[expect(clippy::cast_precision_loss, reason = "POSIX seconds fit the 52 bits for millions of years")]
         self.checkpoint_time.set(seconds as f64);
-    }
-
-    /// An entry became durable.
-    pub fn ledger_committed(&self, took: Duration) {
-        self.ledger_commit_seconds.observe(took.as_secs_f64());
     }
 
     /// Something of ours failed.

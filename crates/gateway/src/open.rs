@@ -82,7 +82,9 @@ pub(crate) async fn open(resolved: &Arc<Resolved>, clock: &Clock) -> Result<Open
     let (epoch, journal) = (recovery.epoch, Journal::new(ledger.clone(), recovery.gateway.clone()));
     let store = Store::open(&layout.state()).await?;
     note_start(resolved, &journal, recovery).await?;
-    let approvals = Approvals::new(store.clone(), LedgerNotary(journal.clone()), Arc::clone(clock));
+    let metrics = Arc::new(Metrics::default());
+    let notary = LedgerNotary::new(journal.clone(), Arc::clone(&metrics));
+    let approvals = Approvals::new(store.clone(), notary, Arc::clone(clock));
     approvals.recover((clock)()).await?;
     store.abandon_open_sessions((clock)()).await?;
     let revoked = Arc::new(Revoked::default());
@@ -91,7 +93,6 @@ pub(crate) async fn open(resolved: &Arc<Resolved>, clock: &Clock) -> Result<Open
     }
     let prover = Prover::new(&resolved.name, token_keys, resolved.issuers.clone(), life(resolved), revoked)
         .map_err(|e| StartError::Issuers(e.to_string()))?;
-    let metrics = Arc::new(Metrics::default());
     let index = Index::new(Arc::clone(&metrics));
     let (rules, in_force) = watch::channel(Arc::new(rules::rules(resolved, &mask_keys, None)));
     let house = Arc::new(House {
