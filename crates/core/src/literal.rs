@@ -13,6 +13,8 @@ pub struct Literal {
     pub columns: Arc<[ColumnRef]>,
     /// Whether it can be no PHI wherever it stands: a row limit, a format name, an interval unit.
     pub harmless: bool,
+    /// Whether it may be a password or key: then it is taken out wherever it stands, PHI or not.
+    pub secret: bool,
 }
 
 /// Replaces every literal that belongs to PHI by `'…'`. `literals` must be sorted and not overlap; where they
@@ -27,7 +29,8 @@ pub fn redact_literals(
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     for literal in literals {
-        let hide = !literal.harmless
+        let hide = literal.secret
+            || !literal.harmless
             && if literal.columns.is_empty() {
                 unknown_is_phi
             } else {
@@ -56,7 +59,7 @@ mod tests {
     fn literal(span: std::ops::Range<usize>, column: Option<&str>, harmless: bool) -> Literal {
         let columns: Arc<[ColumnRef]> =
             column.map(|c| ColumnRef { relation: "t".into(), column: c.into() }).into_iter().collect();
-        Literal { span, columns, harmless }
+        Literal { span, columns, harmless, secret: false }
     }
 
     #[test]
@@ -70,6 +73,8 @@ mod tests {
         ];
         let phi = |_: &str, c: &str| c == "ssn";
         assert_eq!(redact_literals(text, &literals, true, phi), "WHERE ssn = '…' AND city = 'x' AND f('…') LIMIT 5");
+        let password = [Literal { secret: true, ..literal(8..14, None, true) }];
+        assert_eq!(redact_literals("ALTER 8 'pass' x", &password, false, phi), "ALTER 8 '…' x");
         let broken = [literal(40..99, None, false)];
         assert!(redact_literals(text, &broken, true, phi).starts_with("(text withheld"));
     }

@@ -102,17 +102,18 @@ impl Literals {
         }
     }
 
-    /// Those inside a statement, relative to it.
-    pub(crate) fn within(&self, statement: &Range<usize>) -> Vec<Literal> {
+    /// Those inside a statement, relative to it. `secret`: it may name a password or key.
+    pub(crate) fn within(&self, statement: &Range<usize>, secret: bool) -> Vec<Literal> {
         if self.whole {
             let span = 0..statement.end.saturating_sub(statement.start);
-            return vec![Literal { span, columns: std::sync::Arc::from([]), harmless: false }];
+            return vec![Literal { span, columns: std::sync::Arc::from([]), harmless: false, secret }];
         }
         let inside = self.constants.iter().filter(|c| c.span.start >= statement.start && c.span.end <= statement.end);
         let relative = inside.map(|c| Literal {
             span: c.span.start - statement.start..c.span.end - statement.start,
             columns: if c.unknown { std::sync::Arc::from([]) } else { c.columns.share() },
             harmless: c.harmless,
+            secret,
         });
         relative.collect()
     }

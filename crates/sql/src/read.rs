@@ -129,17 +129,37 @@ fn described(
         Some(node) => reader.statement(node)?,
         None => Told::new("EMPTY"),
     };
+    let secret = may_hold_secrets(node) || reader.facts.traits.contains(traits::DANGEROUS_FUNCTION);
     let operation = Operation {
         effect: reader.facts.effect,
         action: told.action,
         resources: reader.facts.resources(),
         text: Some(Arc::from(own)),
-        literals: Arc::from(reader.literals.within(span)),
+        literals: Arc::from(reader.literals.within(span, secret)),
         reading: reader.facts.reading(),
         traits: Arc::new(reader.facts.op_traits()),
         shape: Some(shape(own, scope)),
     };
     Ok(Statement { span: span.clone(), operation, output: told.output, session: told.session, copy: told.copy })
+}
+
+/// Whether the constants of a statement may be passwords, keys or connection strings.
+const fn may_hold_secrets(node: Option<&NodeEnum>) -> bool {
+    matches!(
+        node,
+        Some(
+            NodeEnum::CreateRoleStmt(_)
+                | NodeEnum::AlterRoleStmt(_)
+                | NodeEnum::AlterRoleSetStmt(_)
+                | NodeEnum::CreateSubscriptionStmt(_)
+                | NodeEnum::AlterSubscriptionStmt(_)
+                | NodeEnum::CreateUserMappingStmt(_)
+                | NodeEnum::AlterUserMappingStmt(_)
+                | NodeEnum::CreateForeignServerStmt(_)
+                | NodeEnum::AlterForeignServerStmt(_)
+                | NodeEnum::AlterSystemStmt(_)
+        )
+    )
 }
 
 /// The bytes of a statement, without the blanks around it.

@@ -182,3 +182,24 @@ fn copies_say_how_rows_are_written() {
     assert_eq!(copy("COPY patient TO '/tmp/x'"), None);
     assert_eq!(copy("COPY patient TO STDOUT (HEADER false)").unwrap().way, CopyWay::Out);
 }
+
+#[test]
+fn passwords_and_connection_strings_are_secret_wherever_they_stand() {
+    for (text, secret) in [
+        ("ALTER ROLE bob PASSWORD 'hunter2'", true),
+        ("CREATE USER bob LOGIN PASSWORD 'hunter2' VALID UNTIL '2030-01-01'", true),
+        ("CREATE SUBSCRIPTION s CONNECTION 'host=h password=hunter2' PUBLICATION p", true),
+        ("CREATE USER MAPPING FOR bob SERVER s OPTIONS (user 'x', password 'hunter2')", true),
+        ("ALTER SYSTEM SET primary_conninfo = 'password=hunter2'", true),
+        ("SELECT * FROM dblink('password=hunter2', 'SELECT 1') AS t (a int)", true),
+        ("SELECT 'hunter2'", false),
+    ] {
+        let path = ["public".to_owned()];
+        let scope = vestibule_sql::Scope { catalog: None, search_path: &path, standard_strings: true };
+        let script = vestibule_sql::read(text, &scope).unwrap();
+        let operation = &script.statements[0].operation;
+        assert!(operation.literals.iter().all(|literal| literal.secret == secret), "{text}");
+        let stored = operation.redacted(false, |_, _| false).unwrap();
+        assert_eq!(stored.contains("hunter2"), !secret, "{text}: {stored}");
+    }
+}

@@ -94,12 +94,13 @@ impl Meant {
     fn unread(text: &str, why: Option<ReadError>) -> Arc<Self> {
         let mut known = OpTraits::default();
         known.insert(traits::DYNAMIC_CODE);
+        let secret = text.to_ascii_lowercase().contains("password");
         let operation = Operation {
             effect: Effect::Execute,
             action: "STATEMENT".into(),
             resources: Arc::from([]),
             text: Some(Arc::from(text)),
-            literals: Arc::from([Literal { span: 0..text.len(), columns: Arc::from([]), harmless: false }]),
+            literals: Arc::from([Literal { span: 0..text.len(), columns: Arc::from([]), harmless: false, secret }]),
             reading: Reading::Opaque,
             traits: Arc::new(known),
             shape: None,
