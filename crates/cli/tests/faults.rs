@@ -8,6 +8,7 @@ mod wire;
 use common::{DATA_MAP, clinic, json, program, setup, token, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -631,4 +632,162 @@ fn a_state_that_cannot_be_trusted_is_told_and_nothing_starts() {
     gateway.run().unwrap();
     gateway.verify().unwrap();
     assert!(Wire::login(gateway.port(), &writer(&gateway), "again").unwrap().ask(&insert("kk_1")).unwrap().is_good());
+}
+
+// ---------------------------------------------------------------- the target
+
+/// A way to the target that can be shut: connections through it break, new ones are refused.
+struct Way {
+    port: u16,
+    target: u16,
+    stop: Arc<AtomicBool>,
+    live: Arc<Mutex<Vec<TcpStream>>>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Way {
+    fn shut(target: u16) -> Self {
+        let port = vestibule_e2e::guarded::free_port().unwrap();
+        Self { port, target, stop: Arc::default(), live: Arc::default(), accepting: None }
+    }
+
+    fn open(&mut self) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        self.stop.store(false, Ordering::SeqCst);
+        let (stop, live, target) = (Arc::clone(&self.stop), Arc::clone(&self.live), self.target);
+        self.accepting = Some(std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect((Ipv4Addr::LOCALHOST, target))) else { continue };
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+                live.lock().unwrap().extend([client, server]);
+            }
+        }));
+    }
+
+    fn close(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        if let Some(thread) = self.accepting.take() {
+            thread.join().unwrap();
+        }
+        for stream in self.live.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+const COUNT: &str = "SELECT count(*) FROM patient";
+
+fn counted(gateway: &Gateway, token: &str) -> Result<(), String> {
+    let mut wire = Wire::login(gateway.port(), token, "target").map_err(|error| error.to_string())?;
+    let answer = wire.ask(COUNT).map_err(|error| error.to_string())?;
+    answer.error.map_or(Ok(()), Err)
+}
+
+const UNREACHABLE: &str = "the gateway could not reach the target";
+
+#[test]
+fn a_target_that_goes_and_comes_back_is_told_clearly_and_used_again() {
+    let server = clinic(20);
+    let mut way = Way::shut(server.port());
+    let settings = Setup { policy: POLICY.to_owned(), data_map: DATA_MAP.to_owned(), ..setup() };
+    let mut gateway = Gateway::start(&server, &settings).unwrap();
+    let token = token(&gateway, "willa", &["writers"]);
+    gateway.stop("TERM").unwrap();
+    let direct = fs::read_to_string(gateway.dir().join("vestibule.toml")).unwrap();
+    let through = direct.replace(&format!("localhost:{}", server.port()), &format!("localhost:{}", way.port));
+    gateway.write("vestibule.toml", &through, 0o644).unwrap();
+
+    // Down at the start.
+    gateway.run().unwrap();
+    let start = Instant::now();
+    let words = counted(&gateway, &token).unwrap_err();
+    assert!(words.contains(UNREACHABLE) && start.elapsed() < Duration::from_secs(5), "{words} after {:?}", start.elapsed());
+    assert!(gateway.log().contains("refused"), "the operator is not told why: {}", gateway.log());
+    way.open();
+    wait_for("the target that came up is used", || counted(&gateway, &token).ok());
+
+    // It goes away under a session.
+    let mut live = Wire::login(gateway.port(), &token, "target").unwrap();
+    live.ask(COUNT).unwrap();
+    way.close();
+    let mut answer = Answer::default();
+    let _ = live.until_ready(&mut answer);
+    assert!(answer.error.as_deref().unwrap_or_default().contains("the target closed the connection"), "{answer:?}");
+    assert!(counted(&gateway, &token).unwrap_err().contains(UNREACHABLE));
+    way.open();
+    wait_for("the target that came back is used", || counted(&gateway, &token).ok());
+
+    // A certificate of somebody else.
+    let other = vestibule_e2e::tls::Authority::new().unwrap();
+    let wrong = through.replace(server.authority().ca().to_str().unwrap(), other.ca().to_str().unwrap());
+    assert_ne!(wrong, through);
+    gateway.write("vestibule.toml", &wrong, 0o644).unwrap();
+    let words = wait_for("a target with a wrong certificate is not used", || counted(&gateway, &token).err());
+    assert!(words.contains(UNREACHABLE) && !words.contains("certificate"), "{words}");
+    assert!(gateway.log().to_lowercase().contains("certificate"), "the operator is not told why");
+    gateway.write("vestibule.toml", &through, 0o644).unwrap();
+    wait_for("the right authority is in force", || counted(&gateway, &token).ok());
+
+    // Its password is changed.
+    let mut live = Wire::login(gateway.port(), &token, "target").unwrap();
+    server.admin(DATABASE, "ALTER ROLE clinic_app PASSWORD 'rotated-9Zt-only-for-tests'").unwrap();
+    assert!(counted(&gateway, &token).unwrap_err().contains(UNREACHABLE));
+    gateway.write("secrets/clinic.password", "rotated-9Zt-only-for-tests\n", 0o600).unwrap();
+    wait_for("the new password is used", || counted(&gateway, &token).ok());
+    assert!(live.ask(COUNT).unwrap().is_good(), "a session that was open did not outlive the change");
+    let log = gateway.log();
+    assert!(!log.contains("rotated-9Zt") && !log.contains(vestibule_e2e::postgres::PASSWORD), "a secret is in the log");
+    assert!(!log.contains("panicked"), "{log}");
+    way.close();
+    gateway.stop("TERM").unwrap();
+    gateway.verify().unwrap();
+}
+
+#[test]
+fn a_target_that_restarts_under_load_ends_its_sessions_in_order_and_new_ones_work() {
+    let server = clinic(20);
+    let settings = Setup { policy: POLICY.to_owned(), data_map: DATA_MAP.to_owned(), ..setup() };
+    let mut gateway = Gateway::start(&server, &settings).unwrap();
+    let token = token(&gateway, "willa", &["writers"]);
+    let clients: Vec<JoinHandle<(u64, Answer)>> = (0..6)
+        .map(|_| {
+            let (port, token) = (gateway.port(), token.clone());
+            std::thread::spawn(move || {
+                let mut wire = Wire::login(port, &token, "restart").unwrap();
+                let mut good = 0;
+                loop {
+                    let mut answer = Answer::default();
+                    let outcome = wire.converse(&wire::query(COUNT), &mut answer);
+                    if outcome.is_err() || !answer.is_good() {
+                        return (good, answer);
+                    }
+                    good += 1;
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(700));
+    // A server process that is killed takes all others with it: the server starts anew.
+    let pid = server.admin(DATABASE, "SELECT pid FROM pg_stat_activity WHERE usename = 'clinic_app' LIMIT 1").unwrap();
+    assert!(Command::new("kill").args(["-s", "KILL", pid.trim()]).status().unwrap().success());
+    for client in clients {
+        let (good, answer) = client.join().unwrap();
+        assert!(good > 0 && answer.error.is_some(), "a client was not told: {good} {answer:?}");
+    }
+    wait_for("the server that restarted is used", || counted(&gateway, &token).ok());
+    gateway.stop("TERM").unwrap();
+    gateway.verify().unwrap();
+    let mut known = Known::default();
+    known.read(&gateway.ledger());
+    assert!(known.open.is_empty() && known.abandoned == 0, "{:?}", known.open);
 }

@@ -4,6 +4,7 @@ use crate::SessionFacts;
 use crate::house::lock;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 use vestibule_core::Refusal;
@@ -55,7 +56,22 @@ type Keyed = (Vec<u8>, Arc<LiveSession>);
 pub struct LiveSessions {
     by_sid: Mutex<HashMap<Arc<str>, Arc<LiveSession>>>,
     by_key: Mutex<HashMap<Vec<u8>, Keyed>>,
+    /// Connections with entries to write, from before their first to after their last.
+    writing: AtomicUsize,
+    /// Whoever comes now is told so at once.
+    closing: Mutex<Option<Refusal>>,
     left: Notify,
+}
+
+/// Somebody who may be writing entries, until dropped.
+#[derive(Debug)]
+pub(crate) struct Writing(Arc<LiveSessions>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.writing.fetch_sub(1, Ordering::SeqCst);
+        self.0.left.notify_waiters();
+    }
 }
 
 impl LiveSessions {
@@ -94,26 +110,48 @@ impl LiveSessions {
         self.len() == 0
     }
 
-    /// Waits until none is open.
+    /// Ends every session, and lets nobody in any more.
+    pub fn close(&self, why: &Refusal) {
+        *lock(&self.closing) = Some(why.clone());
+        self.end_where(|_| true, why);
+    }
+
+    /// Waits until none is open and what there was to say of each is on the ledger.
     pub async fn drained(&self) {
         loop {
             let left = self.left.notified();
-            if self.is_empty() {
+            tokio::pin!(left);
+            // Enabled before looking, so that nothing is missed in between.
+            left.as_mut().enable();
+            if self.writing.load(Ordering::SeqCst) == 0 {
                 return;
             }
             left.await;
         }
     }
 
+    /// Says that entries are about to be written: the ledger is not closed before this is dropped.
+    pub(crate) fn writing(self: &Arc<Self>) -> Writing {
+        self.writing.fetch_add(1, Ordering::SeqCst);
+        Writing(Arc::clone(self))
+    }
+
     pub(crate) fn enter(&self, session: &Arc<LiveSession>, cancel_key: &[u8]) {
         lock(&self.by_sid).insert(Arc::clone(&session.facts.sid), Arc::clone(session));
         lock(&self.by_key).insert(front(cancel_key).to_vec(), (cancel_key.to_vec(), Arc::clone(session)));
+        if let Some(why) = self.closing() {
+            session.end(why);
+        }
+    }
+
+    /// Why nobody is let in any more, if so.
+    pub(crate) fn closing(&self) -> Option<Refusal> {
+        lock(&self.closing).clone()
     }
 
     pub(crate) fn leave(&self, sid: &str, cancel_key: &[u8]) {
         lock(&self.by_key).remove(front(cancel_key));
         lock(&self.by_sid).remove(sid);
-        self.left.notify_waiters();
     }
 
     /// The session that was given this cancel key, or a key that begins so, if the request comes from where that

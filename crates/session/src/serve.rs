@@ -77,6 +77,11 @@ struct Admitted {
 
 impl Session {
     async fn admit(self, mut claim: Claim) {
+        // INVARIANT: announced before looking, and the drain says that it closes before it looks who was announced.
+        let _writing = self.house.live.writing();
+        if let Some(why) = self.house.live.closing() {
+            return answer(&mut claim, Err(&why)).await;
+        }
         match self.judge(&claim.chosen, &claim.token).await {
             Ok(admitted) => self.open(claim, admitted).await,
             Err(refusal) => {
