@@ -6,7 +6,7 @@ use crate::utility::Told;
 use crate::{Output, ReadError, Scope, Script, SessionChange, Statement};
 use aws_lc_rs::digest;
 use pg_query::protobuf::RawStmt;
-use pg_query::{NodeEnum, ParserOptions};
+use pg_query::{NodeEnum, ParseResult, ParserOptions};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,12 +40,7 @@ pub fn read(text: &str, scope: &Scope<'_>) -> Result<Script, ReadError> {
     if literals.tokens() > MAX_TOKENS {
         return Err(ReadError::TooComplex);
     }
-    let options = if scope.standard_strings {
-        ParserOptions::DEFAULT
-    } else {
-        ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS
-    };
-    let parsed = pg_query::parse(text, options).map_err(parse_error)?;
+    let parsed = parse(text, scope.standard_strings)?;
     if parsed.protobuf.stmts.is_empty() {
         // The scanner must not be asked where there is no token: it hands back a null pointer for none.
         return Ok(Script { statements: Vec::new() });
@@ -55,6 +50,19 @@ pub fn read(text: &str, scope: &Scope<'_>) -> Result<Script, ReadError> {
     }
     let statements = parsed.protobuf.stmts.iter().map(|raw| one(text, raw, scope, &literals));
     Ok(Script { statements: statements.collect::<Result<_, _>>()? })
+}
+
+/// Parses, and leaves the parser as it was found. Where it refuses a text it keeps, on this thread, what it was told of
+/// strings; the scanner, which cannot be told, would find the literals of the next text by that, whosever it is.
+fn parse(text: &str, standard_strings: bool) -> Result<ParseResult, ReadError> {
+    if standard_strings {
+        return pg_query::parse(text, ParserOptions::DEFAULT).map_err(parse_error);
+    }
+    let parsed = pg_query::parse(text, ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS);
+    if parsed.is_err() {
+        drop(pg_query::parse("SELECT 1", ParserOptions::DEFAULT));
+    }
+    parsed.map_err(parse_error)
 }
 
 fn parse_error(error: pg_query::Error) -> ReadError {

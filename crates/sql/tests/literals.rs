@@ -203,3 +203,18 @@ fn passwords_and_connection_strings_are_secret_wherever_they_stand() {
         assert_eq!(stored.contains("hunter2"), !secret, "{text}: {stored}");
     }
 }
+
+/// The parser's setting is the thread's, and outlives a text that it refuses.
+#[test]
+fn a_text_that_is_refused_changes_nothing_for_the_next_one() {
+    let catalog = catalog();
+    let path = ["public".to_owned()];
+    let old = vestibule_sql::Scope { standard_strings: false, ..scope(&catalog, &path) };
+    for text in
+        [r"SELECT 1 FROM patient WHERE ssn = 'a\' AND name = 'b\'", r"SELECT 1 FROM patient WHERE ssn = U&'\0041'"]
+    {
+        let before = literals(text);
+        assert!(read(r"SELECT 'a\'' FROM", &old).is_err());
+        assert_eq!(literals(text), before);
+    }
+}
