@@ -47,6 +47,7 @@ pub fn token(gateway: &Gateway, name: &str, groups: &[&str]) -> String {
 /// Everything a statement printed, on both streams.
 pub fn ask(gateway: &Gateway, token: &str, sql: &str) -> String {
     let ended = gateway.query(token, sql).unwrap();
+    assert!(gateway.alive(), "the gateway died; it said:\n{}", gateway.log());
     format!("{}{}", ended.stdout, ended.stderr)
 }
 

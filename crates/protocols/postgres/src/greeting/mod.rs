@@ -69,8 +69,7 @@ impl Client {
             SSL_REQUEST | GSSENC_REQUEST if requests >= MOST_REQUESTS => {
                 Err(malformed("one request for encryption after the other"))
             }
-            // A client that began with the handshake has what it asks for: the handshake would be looked for inside.
-            SSL_REQUEST if tls => Err(malformed("a request for TLS inside TLS")),
+            // `tls` is also true where a proof in the clear is allowed, so TLS inside TLS is the driver's to refuse.
             SSL_REQUEST => {
                 // Inside TLS there is nothing more to ask for.
                 self.state = State::Fresh { requests: MOST_REQUESTS };

@@ -261,8 +261,6 @@ fn what_is_malformed_ends_the_connection() {
         vec![0, 0, 0, 4],
         vec![0, 0, 0x20, 0, 0, 3, 0, 0],
         request(SSL_REQUEST, b"x"),
-        request(SSL_REQUEST, b""),
-        [request(GSSENC_REQUEST, b""), request(SSL_REQUEST, b"")].concat(),
         request(V3_0, b""),
         request(V3_0, b"user\0d\0"),
         request(V3_0, b"user\0d\0\0x"),
