@@ -8,6 +8,10 @@ use std::process::Command;
 use vestibule_e2e::run::{output, show};
 use vestibule_e2e::{Outcome, cache, failure};
 
+const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+                     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+                     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1";
+
 /// Runs one fuzz target, or each, for some seconds (60).
 ///
 /// # Errors
@@ -48,17 +52,27 @@ fn targets() -> Outcome<Vec<String>> {
 
 fn one(target: &str, seconds: u32) -> Outcome<()> {
     let folder = cache::project().join("fuzz");
-    let corpus = folder.join("corpus").join(target);
+    let (corpus, seeds) = (folder.join("corpus").join(target), folder.join("seeds").join(target));
     let artifacts = folder.join("artifacts").join(target);
-    for place in [&corpus, &artifacts] {
+    // What is new goes to the first directory; the seeds are read only.
+    for place in [&corpus, &seeds, &artifacts] {
         std::fs::create_dir_all(place).map_err(|error| failure(format!("cannot make {}: {error}", place.display())))?;
     }
-    let flags = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-                 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-                 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1";
     let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--release", "--bin", target, "--"]).arg(&corpus);
+    // With a target named, the flags are not for build scripts, which have no fuzzer in them.
+    cargo.args(["run", "--release", "--target", &host()?, "--bin", target, "--"]).arg(&corpus).arg(&seeds);
     cargo.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(format!("-max_total_time={seconds}"));
-    cargo.args(["-rss_limit_mb=2048", "-timeout=10", "-print_final_stats=1"]);
-    show(cargo.current_dir(&folder).env("RUSTFLAGS", flags).env("RUSTC_BOOTSTRAP", "1"))
+    cargo.args(["-rss_limit_mb=2048", "-timeout=10", "-max_len=16384", "-print_final_stats=1"]);
+    let dictionary = folder.join("dictionaries").join(format!("{target}.dict"));
+    if dictionary.is_file() {
+        cargo.arg(format!("-dict={}", dictionary.display()));
+    }
+    show(cargo.current_dir(&folder).env("RUSTFLAGS", FLAGS).env("RUSTC_BOOTSTRAP", "1"))
+}
+
+/// The machine's own target triple.
+fn host() -> Outcome<String> {
+    let about = output(Command::new("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| failure("rustc does not say what it compiles for"))
 }
