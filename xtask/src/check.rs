@@ -81,7 +81,8 @@ fn cargo_deny() -> Outcome<PathBuf> {
     if ended.success() && program.is_file() {
         return Ok(program);
     }
-    let why = ended.stderr.lines().rev().find(|line| line.starts_with("error")).unwrap_or("it took too long").to_owned();
+    let why =
+        ended.stderr.lines().rev().find(|line| line.starts_with("error")).unwrap_or("it took too long").to_owned();
     Err(failure(format!("cargo-deny could not be built: {why}")))
 }
 

@@ -40,7 +40,8 @@ fn with_server(server: &Server, clients: &[Client]) -> Tally {
             None
         }
     };
-    let through = gateway.as_ref().and_then(|gateway| through(gateway, server).map_err(|e| tally.fail("gateway", &e.0)).ok());
+    let through =
+        gateway.as_ref().and_then(|gateway| through(gateway, server).map_err(|e| tally.fail("gateway", &e.0)).ok());
     let tally = Mutex::new(tally);
     let queue = Mutex::new(clients.iter());
     std::thread::scope(|scope| {
@@ -103,7 +104,11 @@ fn judge(mut gateway: Gateway, server: &Server, tally: &mut Tally) {
 pub fn program() -> Outcome<PathBuf> {
     let own = std::env::current_exe().unwrap_or_default();
     let program = own.with_file_name("vestibule");
-    if program.is_file() { Ok(program) } else { Err(failure("the gateway is not built; run `cargo build -p vestibule`")) }
+    if program.is_file() {
+        Ok(program)
+    } else {
+        Err(failure("the gateway is not built; run `cargo build -p vestibule`"))
+    }
 }
 
 /// The gateway's program as it is shipped: optimised.
@@ -160,7 +165,11 @@ fn count(tally: &mut Tally, client: &Client, major: u32, via: Via, lines: &[Line
     }
     tally.passed += passed;
     let total = lines.len();
-    say::line(&format!("{} {via} PostgreSQL {major}: {passed} of {total} ok ({:.1} s)", client.name, took.as_secs_f64()));
+    say::line(&format!(
+        "{} {via} PostgreSQL {major}: {passed} of {total} ok ({:.1} s)",
+        client.name,
+        took.as_secs_f64()
+    ));
 }
 
 /// The one server that a demonstration or a measurement uses.

@@ -82,7 +82,8 @@ fn masked(stage: &Stage) -> Outcome<()> {
     let plain = "SELECT id, mrn, last_name, dob, ssn, zip, state FROM patient ORDER BY id LIMIT 3";
     let said = stage.psql("dana", plain)?;
     no_secret(stage, &said)?;
-    let tricks = "SELECT ssn AS favourite_colour, upper(last_name) AS town, row_to_json(p) FROM patient p ORDER BY id LIMIT 2";
+    let tricks =
+        "SELECT ssn AS favourite_colour, upper(last_name) AS town, row_to_json(p) FROM patient p ORDER BY id LIMIT 2";
     let said = stage.psql("dana", tricks)?;
     no_secret(stage, &said)?;
     let useful = "SELECT state, count(*) FROM patient GROUP BY state ORDER BY state";
@@ -165,7 +166,10 @@ fn evidence(stage: &Stage) -> Outcome<()> {
     );
     let out = stage.home().join("evidence");
     let out = out.to_str().ok_or_else(|| failure("the demonstration's folder has no plain name"))?;
-    expect(&stage.show("carla", &["evidence", "--from", "2020-01-01", "--to", "2100-01-01", "--out", out])?, "report.html")
+    expect(
+        &stage.show("carla", &["evidence", "--from", "2020-01-01", "--to", "2100-01-01", "--out", out])?,
+        "report.html",
+    )
 }
 
 /// The story must go as it is told.

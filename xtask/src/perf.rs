@@ -77,12 +77,23 @@ fn machine() -> String {
 fn pgbench(ways: &Ways, size: &Size, mode: &str, tls: bool) -> Outcome<String> {
     let mut table = String::new();
     for clients in size.clients {
-        let taken = measure::rounds(ways, size.rounds, |_| true, |way| {
-            let before = way.cpu();
-            let done = load::pgbench(way, &load::Bench { mode, clients: *clients, seconds: size.seconds, tls, script: "-S" })?;
-            let cpu = way.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
-            Ok(Figures { value: done.per_second(), cpu_ms: cpu.map(|ticks| ticks as f64 * 10_000.0 / done.transactions as f64) })
-        })?;
+        let taken = measure::rounds(
+            ways,
+            size.rounds,
+            |_| true,
+            |way| {
+                let before = way.cpu();
+                let done = load::pgbench(
+                    way,
+                    &load::Bench { mode, clients: *clients, seconds: size.seconds, tls, script: "-S" },
+                )?;
+                let cpu = way.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
+                Ok(Figures {
+                    value: done.per_second(),
+                    cpu_ms: cpu.map(|ticks| ticks as f64 * 10_000.0 / done.transactions as f64),
+                })
+            },
+        )?;
         for row in &taken {
             let cpu = row.cpu_ms.map_or_else(String::new, |ms| format!("  {ms:5.1} ms CPU/1k"));
             let _ = writeln!(
@@ -97,9 +108,12 @@ fn pgbench(ways: &Ways, size: &Size, mode: &str, tls: bool) -> Outcome<String> {
 
 fn latency(ways: &Ways, size: &Size) -> Outcome<String> {
     let rounds = size.rounds;
-    let taken = measure::rounds(ways, rounds, |_| true, |way| {
-        Ok(Figures { value: raw::select_one_p50(way, 4_000)?, cpu_ms: None })
-    })?;
+    let taken = measure::rounds(
+        ways,
+        rounds,
+        |_| true,
+        |way| Ok(Figures { value: raw::select_one_p50(way, 4_000)?, cpu_ms: None }),
+    )?;
     let line = |row: &measure::Row| format!("{:<29} {:>7.1} µs  {:.2} × direct\n", row.name, row.value, row.to_direct);
     Ok(taken.iter().map(line).collect())
 }
@@ -107,16 +121,25 @@ fn latency(ways: &Ways, size: &Size) -> Outcome<String> {
 fn bulk(ways: &Ways, size: &Size) -> Outcome<String> {
     let mut table = String::new();
     for (what, sql) in [("SELECT *", load::BULK_SELECT), ("COPY OUT", load::BULK_COPY)] {
-        let taken = measure::rounds(ways, size.rounds, |_| true, |way| {
-            let before = way.cpu();
-            let (bytes, seconds) = raw::read_all(way, sql)?;
-            let cpu = way.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
-            let mb = bytes as f64 / 1e6;
-            Ok(Figures { value: mb / seconds, cpu_ms: cpu.map(|ticks| ticks as f64 * 10.0 / mb) })
-        })?;
+        let taken = measure::rounds(
+            ways,
+            size.rounds,
+            |_| true,
+            |way| {
+                let before = way.cpu();
+                let (bytes, seconds) = raw::read_all(way, sql)?;
+                let cpu = way.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
+                let mb = bytes as f64 / 1e6;
+                Ok(Figures { value: mb / seconds, cpu_ms: cpu.map(|ticks| ticks as f64 * 10.0 / mb) })
+            },
+        )?;
         for row in &taken {
             let cpu = row.cpu_ms.map_or_else(String::new, |ms| format!("  {ms:5.2} ms CPU/MB"));
-            let _ = writeln!(table, "{what:<9} {:<29} {:>7.1} MB/s  {:.2} × direct{cpu}", row.name, row.value, row.to_direct);
+            let _ = writeln!(
+                table,
+                "{what:<9} {:<29} {:>7.1} MB/s  {:.2} × direct{cpu}",
+                row.name, row.value, row.to_direct
+            );
         }
     }
     Ok(table)

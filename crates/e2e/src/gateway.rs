@@ -33,6 +33,8 @@ pub struct Setup {
     pub more: String,
     /// Whether clients may come without TLS.
     pub cleartext: bool,
+    /// Whether the gateway speaks TLS with the server.
+    pub target_tls: bool,
 }
 
 impl Setup {
@@ -47,6 +49,7 @@ impl Setup {
             target: String::new(),
             more: String::new(),
             cleartext: true,
+            target_tls: true,
         }
     }
 }
@@ -103,14 +106,18 @@ impl Gateway {
              address = \"localhost:{port}\"\nallow_cleartext = {clear}\n\n\
              [[target]]\nname = \"clinic\"\nprotocol = \"postgres\"\naddress = \"localhost:{target}\"\nuser = \"{user}\"\n\
              credential = {{ password_file = \"secrets/clinic.password\" }}\n\
-             tls = {{ mode = \"verify-full\", ca_file = \"{ca}\" }}\nsettings = {{ database = \"{DATABASE}\" }}\nphi = {phi}\n",
+             tls = {{ {tls} }}\nsettings = {{ database = \"{DATABASE}\" }}\nphi = {phi}\n",
             api = self.api,
             jwks = self.issuer.jwks().display(),
             port = self.port,
             clear = self.setup.cleartext,
             target = server.port(),
             user = login("scram-sha-256"),
-            ca = server.authority().ca().display(),
+            tls = if self.setup.target_tls {
+                format!("mode = \"verify-full\", ca_file = \"{}\"", server.authority().ca().display())
+            } else {
+                "mode = \"disable\"".to_owned()
+            },
             phi = self.setup.phi,
         );
         writeln!(text, "{}\n{}", self.setup.target, self.setup.more).doing("cannot write into a text")?;

@@ -98,7 +98,9 @@ impl Stage {
     fn command(&self, person: &str, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(words).env("XDG_CONFIG_HOME", self.home.join("people").join(person));
-        command.env("VESTIBULE_GATEWAY", format!("https://localhost:{}", self.api)).env("VESTIBULE_CA", self.home.join("ca.pem"));
+        command
+            .env("VESTIBULE_GATEWAY", format!("https://localhost:{}", self.api))
+            .env("VESTIBULE_CA", self.home.join("ca.pem"));
         for name in ["VESTIBULE_TOKEN", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGOPTIONS"] {
             command.env_remove(name);
         }
@@ -150,7 +152,8 @@ impl Stage {
     /// Runs a statement with `vestibule connect clinic -- psql`, refused or not.
     pub fn psql(&self, person: &str, sql: &str) -> Outcome<String> {
         say::line(&format!("{person} $ vestibule connect clinic -- psql -c \"{sql}\""));
-        let (_, said) = said(&mut self.command(person, &["connect", "clinic", "--", "psql", "-X", "-P", "pager=off", "-c", sql]))?;
+        let (_, said) =
+            said(&mut self.command(person, &["connect", "clinic", "--", "psql", "-X", "-P", "pager=off", "-c", sql]))?;
         say::line(said.trim_end());
         say::line("");
         Ok(said)
@@ -280,7 +283,18 @@ fn fill(server: &Server) -> Outcome<()> {
     let folder = cache::project().join("examples/clinic");
     let owner = login("scram-sha-256");
     let mut psql = Command::new("psql");
-    psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", &format!("patients={PATIENTS}"), "-U", "postgres", "-d", DATABASE]);
+    psql.args([
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-v",
+        &format!("patients={PATIENTS}"),
+        "-U",
+        "postgres",
+        "-d",
+        DATABASE,
+    ]);
     psql.args(["-p", &server.port().to_string(), "-h"]).arg(server.socket());
     psql.arg("-f").arg(folder.join("schema.sql")).arg("-f").arg(folder.join("patients.sql"));
     output(&mut psql)?;
@@ -321,7 +335,8 @@ fn configure(dir: &Path, server: &Server, provider: u16, port: u16, api: u16) ->
     std::fs::write(dir.join("vestibule.toml"), config).doing("cannot write the configuration")?;
     let secret = dir.join("secrets/clinic.password");
     std::fs::write(&secret, format!("{PASSWORD}\n")).doing("cannot write the target's password")?;
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).doing("cannot close the target's password")
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))
+        .doing("cannot close the target's password")
 }
 
 /// What people trust: the gateway's authority and, in this demonstration, the provider's.

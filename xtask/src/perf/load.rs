@@ -47,7 +47,8 @@ c9 = "clear"
 /// When a statement fails.
 pub fn fill(server: &Server, rows: u32) -> Outcome<()> {
     let owner = login("scram-sha-256");
-    let mut init = Command::new(setup::pgbench().ok_or_else(|| failure("there is no pgbench; run `cargo xtask setup`"))?);
+    let mut init =
+        Command::new(setup::pgbench().ok_or_else(|| failure("there is no pgbench; run `cargo xtask setup`"))?);
     init.args(["-i", "-q", "-s", "10", "-h"]).arg(server.socket()).args(["-p", &server.port().to_string()]);
     output(init.args(["-U", "postgres", DATABASE]))?;
     let columns: Vec<String> = (1..10).map(|n| format!("md5(n::text || '{n}') AS c{n}")).collect();

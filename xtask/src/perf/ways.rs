@@ -63,7 +63,6 @@ impl Way {
             Keeper::Server | Keeper::Process(..) => None,
         }
     }
-
 }
 
 /// All ways that could be had.
@@ -76,9 +75,12 @@ impl Ways {
     /// When the gateway does not start; a peer that is not installed is left out, and said so.
     pub fn start(server: &Server, program: &Path) -> Outcome<Self> {
         let user = login("password");
-        let direct = |name, port, keeper| Way { name, port, database: DATABASE, user, password: PASSWORD.to_owned(), keeper };
+        let direct =
+            |name, port, keeper| Way { name, port, database: DATABASE, user, password: PASSWORD.to_owned(), keeper };
         let mut ways = vec![direct("direct", server.port(), Keeper::Server)];
-        for (name, start) in [("haproxy", haproxy as fn(&Server) -> Outcome<Started>), ("pgbouncer (session)", pgbouncer)] {
+        for (name, start) in
+            [("haproxy", haproxy as fn(&Server) -> Outcome<Started>), ("pgbouncer (session)", pgbouncer)]
+        {
             match start(server) {
                 Ok((process, home, port)) => ways.push(direct(name, port, Keeper::Process(process, home))),
                 Err(error) => say::line(&format!("{name} takes no part: {error}")),
@@ -88,6 +90,8 @@ impl Ways {
             phi,
             data_map: map.to_owned(),
             more: more.to_owned(),
+            // As the peers have it: what is compared is the proxy, not one more encryption.
+            target_tls: false,
             ..Setup::open(program)
         };
         let written = "[ledger]\ndurability = \"written\"\n";
@@ -102,7 +106,14 @@ impl Ways {
             let gateway = Gateway::start(server, &setup)?;
             let password = gateway.issuer().token("bench", &["staff"], 7_200)?;
             let port = gateway.port();
-            ways.push(Way { name, port, database: "clinic", user, password, keeper: Keeper::Gateway(Box::new(gateway)) });
+            ways.push(Way {
+                name,
+                port,
+                database: "clinic",
+                user,
+                password,
+                keeper: Keeper::Gateway(Box::new(gateway)),
+            });
         }
         Ok(Self(ways))
     }
@@ -152,7 +163,7 @@ fn pgbouncer(server: &Server) -> Outcome<Started> {
     let conf = format!(
         "[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE} user={user} password={PASSWORD}\n[pgbouncer]\n\
          listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {}\npool_mode = session\n\
-         max_client_conn = 1000\ndefault_pool_size = 100\nmax_prepared_statements = 200\nignore_startup_parameters = extra_float_digits\n\
+         max_client_conn = 1000\ndefault_pool_size = 100\nignore_startup_parameters = extra_float_digits\n\
          client_tls_sslmode = allow\nclient_tls_key_file = {}\nclient_tls_cert_file = {}\n",
         server.port(),
         users.display(),

@@ -83,7 +83,9 @@ impl Reader {
                 self.ignored.push(format!("{name}: {}", if reason.is_empty() { "ignored" } else { reason }));
             }
         } else if let Some(result) = line.strip_prefix("test result: ") {
-            let count = |word: &str| result.split(';').find_map(|part| part.trim().strip_suffix(word)?.rsplit(' ').next()?.parse().ok());
+            let count = |word: &str| {
+                result.split(';').find_map(|part| part.trim().strip_suffix(word)?.rsplit(' ').next()?.parse().ok())
+            };
             self.passed += count(" passed").unwrap_or(0_usize);
         }
     }
