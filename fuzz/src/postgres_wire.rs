@@ -4,8 +4,8 @@
 //! records. Bit 7 of a record's kind: the target says it; bit 6: it is framed here.
 //!
 //! Rules, most of them the referee's: no byte to the target under an operation without a permit, spans within what was
-//! consumed, no more consumed than given, every permitted operation closed once; and what reaches the target on
-//! nobody's behalf carries nothing of anybody's.
+//! consumed, no more consumed than given, every permitted operation closed once; what reaches the target on
+//! nobody's behalf carries nothing of anybody's; and it makes no difference how the streams are cut.
 
 use crate::clinic::catalog;
 use crate::input::{Input, tagged};
@@ -62,16 +62,39 @@ fn judge(flags: u8, mut lots: u64) -> Judge {
     })
 }
 
-/// Runs one conversation.
+/// What came of a conversation.
+struct Outcome {
+    client: Vec<u8>,
+    target: Vec<u8>,
+    failed: bool,
+}
+
+/// Runs one conversation: as it comes, and in pieces.
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
     let (flags, piece, lots) = (input.byte(), usize::from(input.byte()), input.u64());
+    let whole = converse(flags, lots, input, usize::MAX);
+    replay(&whole.client, piece);
+    if piece != 0 {
+        let cut = converse(flags, lots, input, piece);
+        same("client", &cut.client, &whole.client);
+        same("target", &cut.target, &whole.target);
+        assert_eq!(cut.failed, whole.failed, "how the bytes are cut decides whether the session fails");
+    }
+}
+
+fn same(side: &str, cut: &[u8], whole: &[u8]) {
+    let (cut, whole) = (cut.escape_ascii(), whole.escape_ascii());
+    assert!(cut.clone().eq(whole.clone()), "how the bytes are cut decides what the {side} receives:\n{cut}\n{whole}");
+}
+
+fn converse(flags: u8, lots: u64, mut input: Input<'_>, piece: usize) -> Outcome {
     let mut referee = Referee::new(postgres().open(session(flags)), judge(flags, lots));
     let mut stale = 0;
     while let Some((kind, content)) = input.record() {
         let side = if kind & 128 != 0 { Side::Target } else { Side::Client };
         let bytes = if kind & 64 != 0 { tagged(content) } else { content.to_vec() };
-        for part in bytes.chunks(if piece == 0 { usize::MAX } else { piece }) {
+        for part in bytes.chunks(piece) {
             referee.feed(side, part);
         }
         if referee.stale > stale && referee.error.is_none() {
@@ -81,9 +104,10 @@ pub fn run(data: &[u8]) {
     }
     let (client, target) = (std::mem::take(&mut referee.client), std::mem::take(&mut referee.target));
     housekeeping(&referee, &target);
+    let failed = referee.error.is_some();
     referee.close(&Refusal::new(RefusalKind::Expired, "the session is over", ""));
     assert!(referee.faults.is_empty(), "{}", referee.faults.join("; "));
-    replay(&client, piece);
+    Outcome { client, target, failed }
 }
 
 /// What is recorded must be shown, whatever it is.
