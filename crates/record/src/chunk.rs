@@ -6,9 +6,13 @@ use crate::place::Place;
 use crate::seal::{SessionKey, TAG, Use};
 use crate::sha256;
 
-/// zstd's level. Recording shares the machine with the data path: one of the fast levels costs half of what level 1
-/// does, for chunks about a fifth longer.
-const LEVEL: i32 = -3;
+/// zstd's level for chunks of the usual size.
+const LEVEL: i32 = 1;
+/// And for those that grew because the writer was behind: it leaves out the coding of literals and is several times as
+/// fast. Recording shares the machine with the data path.
+const HURRY: i32 = -3;
+/// A chunk of more bytes than this grew.
+const GREW: usize = 640 << 10;
 
 /// Length of the head.
 pub(crate) const HEAD: usize = 72;
@@ -139,6 +143,7 @@ fn bound(place: &Place, head: &[u8]) -> Vec<u8> {
 /// Compresses and encrypts; reused from chunk to chunk by one thread.
 pub(crate) struct Sealer {
     zstd: zstd::bulk::Compressor<'static>,
+    level: i32,
     out: Vec<u8>,
 }
 
@@ -148,7 +153,15 @@ const KEEP: usize = 4 << 20;
 impl Sealer {
     pub fn new() -> Result<Self, RecordError> {
         let zstd = zstd::bulk::Compressor::new(LEVEL).map_err(|_| RecordError::Crypto("setting up compression"))?;
-        Ok(Self { zstd, out: Vec::new() })
+        Ok(Self { zstd, level: LEVEL, out: Vec::new() })
+    }
+
+    fn level(&mut self, level: i32) -> Result<(), RecordError> {
+        if self.level != level {
+            self.zstd.set_compression_level(level).map_err(|_| RecordError::Crypto("setting up compression"))?;
+            self.level = level;
+        }
+        Ok(())
     }
 
     /// The bytes of a chunk, and their digest.
@@ -168,6 +181,7 @@ impl Sealer {
         self.out.resize(HEAD + packed, 0);
         let room = self.out.get_mut(HEAD..).unwrap_or_default();
         let failed = |_| RecordError::Crypto("compressing a recording");
+        self.level(if plain.len() > GREW { HURRY } else { LEVEL })?;
         let written = self.zstd.compress_to_buffer(plain, room).map_err(failed)?;
         self.out.truncate(HEAD + written);
         self.out.iter_mut().zip(head_bytes).for_each(|(into, from)| *into = from);
