@@ -172,6 +172,7 @@ impl Sealer {
         head: &Head,
         plain: &[u8],
     ) -> Result<(&[u8], [u8; 32]), RecordError> {
+        self.level(if plain.len() > GREW { HURRY } else { LEVEL })?;
         let head_bytes = head.to_bytes();
         let packed = zstd::zstd_safe::compress_bound(plain.len());
         if self.out.capacity() > KEEP.max(packed.saturating_mul(2)) {
@@ -181,7 +182,6 @@ impl Sealer {
         self.out.resize(HEAD + packed, 0);
         let room = self.out.get_mut(HEAD..).unwrap_or_default();
         let failed = |_| RecordError::Crypto("compressing a recording");
-        self.level(if plain.len() > GREW { HURRY } else { LEVEL })?;
         let written = self.zstd.compress_to_buffer(plain, room).map_err(failed)?;
         self.out.truncate(HEAD + written);
         self.out.iter_mut().zip(head_bytes).for_each(|(into, from)| *into = from);
