@@ -350,6 +350,34 @@ mod tests {
         insta::assert_snapshot!("help", page);
     }
 
+    /// `docs/reference/cli.md` is the help of every command.
+    #[test]
+    fn the_reference_is_up_to_date() {
+        let mut page = String::from(
+            "# Commands\n\n<!-- Written from the help of the commands; do not edit. `UPDATE_REFERENCE=1 cargo test -p vestibule \
+             --bins` writes it anew. -->\n",
+        );
+        reference(&mut Cli::command(), "", &mut page);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            std::fs::write(&path, &page).unwrap();
+        }
+        let have = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            have == page,
+            "docs/reference/cli.md is out of date: UPDATE_REFERENCE=1 cargo test -p vestibule --bins"
+        );
+    }
+
+    fn reference(command: &mut clap::Command, above: &str, page: &mut String) {
+        let name = format!("{above}{}", command.get_name());
+        let help = command.clone().bin_name(&name).term_width(110).render_long_help().to_string();
+        page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
+        for sub in command.get_subcommands_mut().filter(|s| s.get_name() != "help") {
+            reference(sub, &format!("{name} "), page);
+        }
+    }
+
     fn render(command: &mut clap::Command, above: &str, page: &mut String) {
         let name = format!("{above}{}", command.get_name());
         page.push_str(&format!("## {name}\n{}\n", command.clone().term_width(110).render_long_help()));
