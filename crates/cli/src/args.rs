@@ -30,13 +30,20 @@ Exit codes:
 #[derive(Debug, Args)]
 pub struct Globals {
     /// The gateway's configuration file, for commands that run beside the gateway
-    #[arg(long, global = true, value_name = "FILE", env = "VESTIBULE_CONFIG", default_value = "vestibule.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "VESTIBULE_CONFIG",
+        hide_env_values = true,
+        default_value = "vestibule.toml"
+    )]
     pub config: PathBuf,
     /// The gateway's API, for commands that talk to it; `login` remembers it
-    #[arg(long, global = true, value_name = "URL", env = "VESTIBULE_GATEWAY")]
+    #[arg(long, global = true, value_name = "URL", env = "VESTIBULE_GATEWAY", hide_env_values = true)]
     pub gateway: Option<String>,
     /// Certificates (PEM) that the gateway's own must end in; `login` remembers it
-    #[arg(long, global = true, value_name = "FILE", env = "VESTIBULE_CA")]
+    #[arg(long, global = true, value_name = "FILE", env = "VESTIBULE_CA", hide_env_values = true)]
     pub ca: Option<PathBuf>,
     /// Print JSON for machines instead of words for people
     #[arg(long, global = true)]
@@ -372,6 +379,7 @@ mod tests {
     fn reference(command: &mut clap::Command, above: &str, page: &mut String) {
         let name = format!("{above}{}", command.get_name());
         let help = command.clone().bin_name(&name).term_width(110).render_long_help().to_string();
+        let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
         for sub in command.get_subcommands_mut().filter(|s| s.get_name() != "help") {
             reference(sub, &format!("{name} "), page);

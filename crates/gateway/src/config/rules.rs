@@ -99,7 +99,7 @@ fn known(targets: &BTreeMap<String, Arc<TargetConfig>>, map: Option<&DataMap>, e
     };
     Known {
         targets: Some(targets.values().map(target).collect()),
-        profiles: map.map(|map| strictest_first(map)),
+        profiles: map.map(strictest_first),
         default_expiry: u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX),
     }
 }
