@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use vestibule_e2e::run::{run, show};
+use vestibule_e2e::temp::TempDir;
 use vestibule_e2e::{Doing as _, Outcome, cache, failure};
 
 /// How long anything in the story may take.
@@ -27,7 +28,7 @@ pub fn demo(words: &[String]) -> Outcome<()> {
     build.args(["build", "--quiet", "--locked", "-p", "vestibule"]).current_dir(cache::project());
     say::line("building the gateway (the first time takes minutes)");
     show(&mut build)?;
-    let mut stage = Stage::set(&conversations::program()?)?;
+    let mut stage = Stage::set(&conversations::program()?, &cache::dir().join("demo"))?;
     tell(&mut stage)?;
     say::line(&stage.what_next());
     if once {
@@ -42,6 +43,15 @@ pub fn demo(words: &[String]) -> Outcome<()> {
             std::thread::park();
         },
     }
+}
+
+/// The whole story as a test, with the gateway that was built already.
+///
+/// # Errors
+/// When something cannot be started, or the story does not go as it should.
+pub fn as_a_test() -> Outcome<()> {
+    let home = TempDir::new("demo")?;
+    tell(&mut Stage::set(&conversations::program()?, home.path())?)
 }
 
 fn chapter(number: u32, title: &str, words: &str) {

@@ -21,7 +21,7 @@ cargo xtask COMMAND
   setup   install what is missing on this machine and fetch clients and servers into the cache folder
   test    setup, build, every Rust test, every client's conversation with real servers
             --no-setup        take the machine as it is
-            --only WORDS      a part: rust, clients, or a client's name (several with commas)
+            --only WORDS      a part: rust, clients, demo, or a client's name (several with commas)
             --servers WORDS   major versions of PostgreSQL, as in 13,15,18
   check   format, lints, licences and advisories, documentation
   demo    the whole story against a real PostgreSQL, then a running gateway to explore

@@ -68,6 +68,13 @@ pub fn test(words: &[String]) -> Outcome<()> {
         tally.add(rust::build_and_test());
     }
     tally.add(conversations::hold_all(&wanted));
+    if wanted.wants("demo") {
+        say::stage("the demonstration");
+        match crate::demo::as_a_test() {
+            Ok(()) => tally.passed += 1,
+            Err(error) => tally.fail("the demonstration", &error.0),
+        }
+    }
     say::line(&format!("\ntook {} s", start.elapsed().as_secs()));
     tally.close();
     if tally.failed.is_empty() && tally.passed > 0 { Ok(()) } else { Err(failure("the tests did not all pass")) }

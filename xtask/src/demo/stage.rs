@@ -60,10 +60,12 @@ impl Waiting {
 }
 
 impl Stage {
-    /// Starts everything.
-    pub fn set(program: &Path) -> Outcome<Self> {
-        let home = cache::dir().join("demo");
-        let _ = std::fs::remove_dir_all(&home);
+    /// Starts everything. What an earlier demonstration left in `home` is removed.
+    pub fn set(program: &Path, home: &Path) -> Outcome<Self> {
+        let home = home.to_owned();
+        if home.exists() {
+            std::fs::remove_dir_all(&home).doing("cannot remove what an earlier demonstration left; end it first")?;
+        }
         std::fs::create_dir_all(&home).doing("cannot make the demonstration's folder")?;
         say::line(&format!("starting PostgreSQL with {PATIENTS} invented patients"));
         let server = crate::conversations::one_server(&[])?;
