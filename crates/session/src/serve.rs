@@ -276,7 +276,7 @@ impl Session {
             observer: Arc::clone(&self.house.observer),
             max_message_bytes: self.limits.max_message_bytes,
         });
-        let mut stream = Stream { guard, wires };
+        let mut stream = Stream::new(guard, wires);
         let end = stream.run().await;
         self.house.live.leave(&facts.sid, &key);
         self.wind_up(&mut stream, &facts, &log, &end).await;

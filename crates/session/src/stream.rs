@@ -68,8 +68,11 @@ struct Running {
 
 /// A session of a stream protocol.
 pub(crate) struct Stream {
-    pub guard: Guard,
+    guard: Guard,
     pub wires: Wires,
+    /// Lines for a client that waits; one channel a session, not one an operation.
+    tell: mpsc::Sender<String>,
+    told: mpsc::Receiver<String>,
 }
 
 /// Everything of a session but its guard, so that the guard can be busy while the wires go on.
@@ -444,6 +447,11 @@ impl Wires {
 }
 
 impl Stream {
+    pub fn new(guard: Guard, wires: Wires) -> Self {
+        let (tell, told) = mpsc::channel(4);
+        Self { guard, wires, tell, told }
+    }
+
     /// Runs the session to its end.
     pub async fn run(&mut self) -> End {
         let end = match self.drive().await {
@@ -514,10 +522,11 @@ impl Stream {
 
     async fn clear(&mut self, id: OpId, operation: &Operation) -> Result<Ruling, End> {
         let since = Instant::now();
-        let (tell, mut told) = mpsc::channel(4);
-        let Self { guard, wires } = self;
+        let Self { guard, wires, tell, told } = self;
+        // What an operation before this one did not get to show is not shown under this one.
+        while told.try_recv().is_ok() {}
         let cleared = {
-            let clearing = std::pin::pin!(guard.clear(id, operation, &tell));
+            let clearing = std::pin::pin!(guard.clear(id, operation, tell));
             let mut clearing = clearing;
             loop {
                 tokio::select! {
