@@ -48,12 +48,14 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
 
 impl Bench {
     fn store(&self, header: &[u8], chunk: &[u8], more: Option<&[u8]>) {
-        let second = self.folder.join("00000001.chunk");
-        fs::write(self.folder.join("header"), header).expect("a file");
-        fs::write(self.folder.join("00000000.chunk"), chunk).expect("a file");
-        match more {
-            Some(more) => fs::write(second, more).expect("a file"),
-            None => drop(fs::remove_file(second)),
+        let first = [("header", Some(header)), ("00000000.chunk", Some(chunk)), ("00000001.chunk", more)];
+        for (name, bytes) in first {
+            // A file written over is flushed to the disk by some file systems; a new one is not.
+            let path = self.folder.join(name);
+            let _ = fs::remove_file(&path);
+            if let Some(bytes) = bytes {
+                fs::write(path, bytes).expect("a file");
+            }
         }
     }
 
