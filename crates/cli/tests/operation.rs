@@ -137,3 +137,40 @@ fn requests_for_approval_are_counted() {
         assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
     }
 }
+
+#[test]
+fn a_second_signal_hurries_and_the_ledger_still_verifies() {
+    let server = clinic(5);
+    let mut gateway = guarded(&server);
+    let config = std::fs::read_to_string(gateway.dir().join("vestibule.toml")).unwrap();
+    gateway.stop("TERM").unwrap();
+    gateway.write("vestibule.toml", &config.replace("drain = \"1s\"", "drain = \"60s\""), 0o644).unwrap();
+    gateway.run().unwrap();
+    let kim = token(&gateway, "kim", &["dba"]);
+    let mut psql = gateway.psql(&kim, &["-c", LONG]);
+    let session = psql.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let carla = token(&gateway, "carla", &["auditors"]);
+    wait_for("the session is open", || {
+        json(&gateway, &carla, &["sessions", "--open"]).as_array().unwrap().first().map(|_| ())
+    });
+    let signal = |name: &str| {
+        let pid = gateway.pid().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    };
+    let start = Instant::now();
+    signal("TERM");
+    wait_for("it drains", || gateway.log().contains("shutting down").then_some(()));
+    signal("INT");
+    wait_for("it is gone", || (!gateway.alive()).then_some(()));
+    assert!(start.elapsed() < Duration::from_secs(25), "the second signal did not hurry it");
+    let words = String::from_utf8_lossy(&session.wait_with_output().unwrap().stderr).into_owned();
+    assert!(words.contains("shutting down"), "{words}");
+    gateway.verify().unwrap();
+    assert_eq!(of_kind(&entries(&gateway), "gateway.shutdown").len(), 2, "one a run");
+    // Without anybody to wait for, the second comes while the ledger is being closed.
+    gateway.run().unwrap();
+    let pid = gateway.pid().unwrap().to_string();
+    assert!(Command::new("sh").args(["-c", &format!("kill -TERM {pid}; kill -INT {pid}")]).status().unwrap().success());
+    wait_for("it is gone", || (!gateway.alive()).then_some(()));
+    gateway.verify().unwrap();
+}

@@ -194,7 +194,15 @@ impl Gateway {
         self.metrics.fault(FaultKind::Ledger);
     }
 
+    /// Ends every session now, with words: cuts the grace of a [`drain`](Self::drain) under way short.
+    pub fn hurry(&self) {
+        let why = Refusal::new(RefusalKind::Cancelled, "the gateway is shutting down", "connect again in a moment");
+        self.house.live.close(&why);
+    }
+
     /// Stops listening, lets sessions end by themselves for `grace`, ends the rest, and closes the ledger.
+    ///
+    /// Once, and to its end: a second entry of the shutdown would make the ledger one that does not verify.
     ///
     /// # Errors
     /// The ledger could not be closed in order; the next start says what was lost.
@@ -202,8 +210,7 @@ impl Gateway {
         self.stop.send_replace(true);
         tracing::info!(sessions = self.house.live.len(), grace_s = grace.as_secs(), "shutting down");
         let _ = tokio::time::timeout(grace, self.house.live.drained()).await;
-        let why = Refusal::new(RefusalKind::Cancelled, "the gateway is shutting down", "connect again in a moment");
-        self.house.live.close(&why);
+        self.hurry();
         if tokio::time::timeout(LAST_WORDS, self.house.live.drained()).await.is_err() {
             tracing::warn!(sessions = self.house.live.len(), "sessions did not end in time");
         }

@@ -90,9 +90,13 @@ pub async fn serve(globals: &Globals) -> Done {
     note(format!("vestibule is ready: {}; API at {api_url}", listeners.join(", ")));
     signals.until_ended(&gateway).await;
     note("vestibule is shutting down");
+    let mut draining = std::pin::pin!(gateway.drain(grace));
     let drained = tokio::select! {
-        drained = gateway.drain(grace) => drained,
-        () = signals.again() => gateway.drain(Duration::ZERO).await,
+        drained = &mut draining => drained,
+        () = signals.again() => {
+            gateway.hurry();
+            draining.await
+        }
     };
     api.abort();
     drained.map_err(|e| Failure::new(Kind::Other, "the ledger could not be closed in order", e, "start the gateway again: it says what was lost"))
