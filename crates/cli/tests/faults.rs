@@ -1,5 +1,6 @@
 //! What happens when something breaks: the gateway is killed, its disk is full or closed, its state is damaged, the
 //! target goes away. Nothing that a client received is without its record, and what cannot be recorded does not run.
+#![cfg(test)]
 
 mod common;
 #[path = "common/wire.rs"]
@@ -148,7 +149,7 @@ fn approver(load: &Load, mut commands: impl FnMut(&[&str]) -> Command) {
         let Ok(requests) = serde_json::from_str::<serde_json::Value>(&listed.stdout) else { continue };
         for request in requests.as_array().into_iter().flatten() {
             turn += 1;
-            if turn % 2 == 0 {
+            if turn.is_multiple_of(2) {
                 let number = request["number"].as_str().unwrap_or_default();
                 let _ = run(&mut commands(&["approve", number, "--reason", "a test"]), Duration::from_secs(20));
             }
@@ -208,7 +209,10 @@ impl Known {
             }
             "op.done" => {
                 let op = body["op"].as_u64().unwrap();
-                assert!(self.under_way.entry(sid).or_default().remove(&op), "an operation is done that was not permitted");
+                assert!(
+                    self.under_way.entry(sid).or_default().remove(&op),
+                    "an operation is done that was not permitted"
+                );
             }
             "gateway.started" => self.started += 1,
             _ => {}
@@ -227,7 +231,8 @@ fn spawn_load(gateway: &Gateway, load: &Arc<Load>) -> Vec<JoinHandle<()>> {
     let writer = token(gateway, "willa", &["writers"]);
     let held = token(gateway, "hal", &["held"]);
     let rosa = token(gateway, "rosa", &["approvers"]);
-    let works = [Work::Read, Work::Read, Work::ReadExtended, Work::Write, Work::Write, Work::Pipeline, Work::Held, Work::Held];
+    let works =
+        [Work::Read, Work::Read, Work::ReadExtended, Work::Write, Work::Write, Work::Pipeline, Work::Held, Work::Held];
     let mut threads: Vec<JoinHandle<()>> = works
         .into_iter()
         .enumerate()
@@ -270,7 +275,10 @@ fn check_after_kill(gateway: &Gateway, server: &Server, load: &Load, known: &mut
     let stored = server.admin(DATABASE, "SELECT marker FROM kill_log").unwrap();
     let unrecorded: Vec<&str> = stored.lines().filter(|marker| !known.ruled.contains(*marker)).collect();
     assert!(unrecorded.is_empty(), "writes without a record: {unrecorded:?}");
-    assert!(json(gateway, auditor, &["sessions", "--open"]).as_array().unwrap().is_empty(), "the list has open sessions");
+    assert!(
+        json(gateway, auditor, &["sessions", "--open"]).as_array().unwrap().is_empty(),
+        "the list has open sessions"
+    );
     let held = json(gateway, auditor, &["requests"]);
     assert!(held.as_array().unwrap().is_empty(), "requests are left: {held}");
 }
@@ -660,7 +668,9 @@ impl Way {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (Ok(client), Ok(server)) = (client, TcpStream::connect((Ipv4Addr::LOCALHOST, target))) else { continue };
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect((Ipv4Addr::LOCALHOST, target))) else {
+                    continue;
+                };
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     std::thread::spawn(move || {
@@ -711,7 +721,11 @@ fn a_target_that_goes_and_comes_back_is_told_clearly_and_used_again() {
     gateway.run().unwrap();
     let start = Instant::now();
     let words = counted(&gateway, &token).unwrap_err();
-    assert!(words.contains(UNREACHABLE) && start.elapsed() < Duration::from_secs(5), "{words} after {:?}", start.elapsed());
+    assert!(
+        words.contains(UNREACHABLE) && start.elapsed() < Duration::from_secs(5),
+        "{words} after {:?}",
+        start.elapsed()
+    );
     assert!(gateway.log().contains("refused"), "the operator is not told why: {}", gateway.log());
     way.open();
     wait_for("the target that came up is used", || counted(&gateway, &token).ok());

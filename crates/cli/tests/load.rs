@@ -1,4 +1,5 @@
 //! Many at once, and those who misbehave: nobody else notices, nothing is lost, nothing grows.
+#![cfg(test)]
 
 mod common;
 #[path = "common/wire.rs"]
@@ -70,7 +71,9 @@ fn transactions(child: Child) -> u64 {
 fn recorded(entries: &[Value], word: &str) -> (usize, usize) {
     let mine: std::collections::BTreeSet<(String, u64)> = of_kind(entries, "op.ruling")
         .iter()
-        .filter(|e| e["body"]["decision"] == "permit" && e["body"]["statement"].as_str().unwrap_or_default().contains(word))
+        .filter(|e| {
+            e["body"]["decision"] == "permit" && e["body"]["statement"].as_str().unwrap_or_default().contains(word)
+        })
         .filter(|e| !e["body"]["traits"].as_array().unwrap().iter().any(|fact| fact == "prepare-only"))
         .map(|e| (e["sid"].as_str().unwrap().to_owned(), e["body"]["op"].as_u64().unwrap()))
         .collect();
@@ -136,7 +139,11 @@ fn watch(gateway: &Gateway, seconds: u64) -> Vec<(u64, usize)> {
     // Each has a connection to the client and one to the target.
     let start = Instant::now();
     while descriptors(gateway) < 400 {
-        assert!(start.elapsed() < Duration::from_secs(CONNECTING), "only {} descriptors are open", descriptors(gateway));
+        assert!(
+            start.elapsed() < Duration::from_secs(CONNECTING),
+            "only {} descriptors are open",
+            descriptors(gateway)
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     std::thread::sleep(Duration::from_secs(seconds) * 3 / 10);
@@ -165,7 +172,8 @@ fn two_hundred_sessions_with_reloads_and_approvals_lose_nothing_and_nothing_grow
         gateway.dir().join(name).to_str().unwrap().to_owned()
     };
     let id = "\\set id random(1, 200)\n";
-    let read = script("read.sql", &format!("{id}SELECT id, last_name, ssn AS soak_read FROM patient WHERE id = :id;\n"));
+    let read =
+        script("read.sql", &format!("{id}SELECT id, last_name, ssn AS soak_read FROM patient WHERE id = :id;\n"));
     let write = script("write.sql", &format!("{id}UPDATE patient AS soak_write SET city = 'Salem' WHERE id = :id;\n"));
     let long = (seconds + CONNECTING).to_string();
     let empty = descriptors(&gateway);
@@ -355,7 +363,8 @@ fn more_connections_than_allowed_are_turned_away_and_those_within_go_on() {
     let token = token(&gateway, "sam", &[]);
     let mut inside = Wire::login(gateway.port(), &token, "inside").unwrap();
     let before = (memory(&gateway), descriptors(&gateway));
-    let silent: Vec<TcpStream> = (0..1_200).filter_map(|_| Wire::silent(gateway.port()).ok()).map(|w| w.stream).collect();
+    let silent: Vec<TcpStream> =
+        (0..1_200).filter_map(|_| Wire::silent(gateway.port()).ok()).map(|w| w.stream).collect();
     assert!(silent.len() >= 1_000, "only {} connected", silent.len());
     assert!(inside.ask("SELECT 1").unwrap().is_good(), "a session within is cut");
     wait_for("some are turned away", || gateway.log().contains("too many connections").then_some(()));
@@ -366,7 +375,10 @@ fn more_connections_than_allowed_are_turned_away_and_those_within_go_on() {
     assert!(inside.ask("SELECT 1").unwrap().is_good());
     drop(silent);
     wait_for("their descriptors are back", || (descriptors(&gateway) < before.1 + 20).then_some(()));
-    println!("1,200 silent connections: memory {} kB -> {} kB, descriptors {} -> {}", before.0, most.0, before.1, most.1);
+    println!(
+        "1,200 silent connections: memory {} kB -> {} kB, descriptors {} -> {}",
+        before.0, most.0, before.1, most.1
+    );
     assert!(most.0 < before.0 + 60_000, "memory grows: {before:?} {most:?}");
     assert!(!gateway.log().contains("panicked"), "{}", gateway.log());
     gateway.stop("TERM").unwrap();

@@ -52,7 +52,8 @@ impl Answer {
 
 fn words(body: &[u8]) -> String {
     let fields = body.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    fields.filter(|field| field.starts_with(['C', 'M', 'H'])).map(|field| field[1..].to_owned()).collect::<Vec<_>>().join(" ")
+    let told = fields.filter_map(|field| field.strip_prefix(['C', 'M', 'H']).map(str::to_owned));
+    told.collect::<Vec<_>>().join(" ")
 }
 
 fn push(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
