@@ -43,12 +43,11 @@ impl Crawlers {
 }
 
 async fn keep_fresh(place: Arc<Place>) {
-    let mut version = place.catalogs.watch().borrow().as_ref().map_or(0, |snapshot| snapshot.version);
     loop {
         let next = match read(&place.target, place.protocol).await {
-            Ok((content, digest)) => {
-                version += 1;
-                place.catalogs.publish(Snapshot { version, digest: digest.into(), content });
+            Ok(read) => {
+                let known = place.catalogs.watch().borrow().clone();
+                place.catalogs.publish(newer(known, read));
                 AGE
             }
             Err(error) => {
@@ -58,6 +57,18 @@ async fn keep_fresh(place: Arc<Place>) {
         };
         tokio::time::sleep(PAUSE).await;
         let _ = tokio::time::timeout(next, place.catalogs.rung()).await;
+    }
+}
+
+/// What was read, as the next version of what was known. Where nothing has changed it stays the same version, so that
+/// sessions go on with what they have understood; they are told all the same, for they may wait for it.
+fn newer(known: Option<Snapshot>, (content, digest): Content) -> Snapshot {
+    match known {
+        Some(known) if *known.digest == *digest => known,
+        known => {
+            let version = known.map_or(0, |known| known.version).saturating_add(1);
+            Snapshot { version, digest: digest.into(), content }
+        }
     }
 }
 

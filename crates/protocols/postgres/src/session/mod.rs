@@ -134,6 +134,10 @@ impl Session {
     fn take_catalog(&mut self, snapshot: Snapshot) {
         // Another protocol's content would be a fault of the gateway; nothing is known then.
         self.catalog = snapshot.content.downcast::<Catalog>().ok();
+        if self.version != snapshot.version {
+            // What was understood by another catalog is not looked at again.
+            self.texts = Texts::default();
+        }
         self.version = snapshot.version;
         self.names.renumber();
     }
