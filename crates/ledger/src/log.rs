@@ -22,7 +22,7 @@ use crate::{Edge, MAX_ENTRY, lock};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use tokio::sync::{Notify, oneshot};
 use vestibule_core::Timestamp;
 
@@ -68,6 +68,8 @@ struct Queue {
     closed: bool,
     /// The writer sleeps.
     idle: bool,
+    /// Something that is queued is waited for; otherwise it goes with what comes next, or after a few milliseconds.
+    hurry: bool,
     /// Somebody wants what is only written to be durable.
     sync_wanted: bool,
     /// Where the appender writes itself: [`Durability::Written`].
@@ -135,6 +137,25 @@ impl Shared {
         self.progress.notify_waiters();
     }
 
+    /// [`Durability::Written`]: hands what is queued to the kernel. INVARIANT: `safe` counts nothing that it has not.
+    fn write_through(&self, queue: &mut Queue) -> Result<(), LedgerError> {
+        let Queue { frames, direct, next, .. } = queue;
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let written = match direct {
+            Some(wal) => wal.write(frames),
+            None => Err(LedgerError::Closed),
+        };
+        frames.clear();
+        if let Err(error) = written {
+            self.poison(&error);
+            return self.check();
+        }
+        self.safe.store(*next, Ordering::Release);
+        Ok(())
+    }
+
     /// Waits until `ready` says so, or the ledger dies.
     async fn wait(&self, ready: impl Fn() -> bool) -> Result<(), LedgerError> {
         loop {
@@ -193,11 +214,26 @@ impl Ledger {
         if leaf.len() > MAX_ENTRY {
             return Err(LedgerError::TooLarge(leaf.len()));
         }
-        self.append_hashed(leaf, leaf_hash(leaf))
+        self.append_hashed(leaf, leaf_hash(leaf), true)
+    }
+
+    /// Takes an entry that nobody waits for: it is written together with the next one, or after a few milliseconds.
+    /// Asking [`Ledger::safe`] for it makes it be written at once.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn append_unhurried(&self, leaf: &[u8]) -> Result<Receipt, LedgerError> {
+        if leaf.is_empty() {
+            return Err(LedgerError::Empty);
+        }
+        if leaf.len() > MAX_ENTRY {
+            return Err(LedgerError::TooLarge(leaf.len()));
+        }
+        self.append_hashed(leaf, leaf_hash(leaf), false)
     }
 
     /// As [`Ledger::append`], for an entry whose hash is known. INVARIANT: it is the entry's.
-    fn append_hashed(&self, leaf: &[u8], leaf_hash: Hash) -> Result<Receipt, LedgerError> {
+    fn append_hashed(&self, leaf: &[u8], leaf_hash: Hash, hurry: bool) -> Result<Receipt, LedgerError> {
         let shared = self.shared();
         shared.check()?;
         let mut queue = lock(&shared.queue);
@@ -210,32 +246,26 @@ impl Ledger {
         }
         let index = queue.next;
         push_frame(&mut queue.frames, &leaf_hash, leaf);
-        if shared.durability == Durability::Written {
-            Self::write_through(shared, &mut queue)?;
-        }
         queue.next = index.saturating_add(1);
         shared.taken.store(queue.next, Ordering::Release);
-        if shared.durability == Durability::Written {
-            shared.safe.store(queue.next, Ordering::Release);
-        } else if queue.idle {
-            queue.idle = false;
-            drop(queue);
-            shared.wake.notify_one();
+        if hurry {
+            Self::hurry(shared, queue)?;
         }
         Ok(Receipt { index, leaf_hash })
     }
 
-    fn write_through(shared: &Shared, queue: &mut Queue) -> Result<(), LedgerError> {
-        let Queue { frames, direct, .. } = queue;
-        let written = match direct {
-            Some(wal) => wal.write(frames),
-            None => Err(LedgerError::Closed),
-        };
-        frames.clear();
-        written.or_else(|error| {
-            shared.poison(&error);
-            shared.check()
-        })
+    /// Makes what is queued be written now.
+    fn hurry(shared: &Shared, mut queue: MutexGuard<'_, Queue>) -> Result<(), LedgerError> {
+        if shared.durability == Durability::Written {
+            return shared.write_through(&mut queue);
+        }
+        queue.hurry = true;
+        if queue.idle {
+            queue.idle = false;
+            drop(queue);
+            shared.wake.notify_one();
+        }
+        Ok(())
     }
 
     /// Takes an entry, waiting for room where the queue is full.
@@ -282,6 +312,7 @@ impl Ledger {
             return Ok(());
         }
         let shared = self.shared();
+        Self::hurry(shared, lock(&shared.queue))?;
         shared.wait(|| receipt.index < shared.safe.load(Ordering::Acquire)).await
     }
 
@@ -294,6 +325,8 @@ impl Ledger {
         if shared.durability == Durability::Written && receipt.index >= shared.synced.load(Ordering::Acquire) {
             lock(&shared.queue).sync_wanted = true;
             shared.wake.notify_one();
+        } else if shared.durability == Durability::Durable && receipt.index >= shared.synced.load(Ordering::Acquire) {
+            Self::hurry(shared, lock(&shared.queue))?;
         }
         shared.wait(|| receipt.index < shared.synced.load(Ordering::Acquire)).await
     }

@@ -250,7 +250,9 @@ impl Guard {
                 if !self.still_enough(operation, hold) {
                     let refusal = Refusal::new(
                         RefusalKind::Policy,
-                        format!("refused: the rules changed while request {number} waited, and now ask for other approvers"),
+                        format!(
+                            "refused: the rules changed while request {number} waited, and now ask for other approvers"
+                        ),
                         "run it again: it will be put before them",
                     );
                     return Err(self.refuse(id, operation, held.classes, &hold.obligations, refusal).await);
@@ -307,10 +309,8 @@ impl Guard {
             "refused: the policies hold this operation even though it was approved",
             "tell the operators of the gateway",
         );
-        let obligations = Obligations {
-            policy_version: Arc::clone(self.rules.policy.version()),
-            ..Obligations::default()
-        };
+        let obligations =
+            Obligations { policy_version: Arc::clone(self.rules.policy.version()), ..Obligations::default() };
         self.refuse(id, operation, verdict.classes, &obligations, refusal).await
     }
 
@@ -390,7 +390,12 @@ impl Guard {
     }
 
     fn saw(&self, operation: &Operation, decision: &'static str) {
-        self.house.observer.saw(Seen::Ruled { sid: &self.facts.sid, target: &self.facts.target, effect: operation.effect, decision });
+        self.house.observer.saw(Seen::Ruled {
+            sid: &self.facts.sid,
+            target: &self.facts.target,
+            effect: operation.effect,
+            decision,
+        });
     }
 }
 

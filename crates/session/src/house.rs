@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use vestibule_approval::Approvals;
-use vestibule_core::{
-    Capability, Disclosure, Effect, FaultKind, Identity, Protocol, RefusalKind, Snapshot, Timestamp,
-};
+use vestibule_core::{Capability, Disclosure, Effect, FaultKind, Identity, Protocol, RefusalKind, Snapshot, Timestamp};
 use vestibule_identity::Prover;
 use vestibule_ledger::{Journal, Ledger};
 use vestibule_phi::{DataMap, MaskKeys};

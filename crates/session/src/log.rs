@@ -5,7 +5,7 @@ use crate::{House, entries};
 use serde::Serialize;
 use std::sync::{Arc, Mutex};
 use vestibule_core::{Disclosure, OpId, Refusal, RefusalKind, Timestamp};
-use vestibule_ledger::{LedgerError, Receipt, SessionChain};
+use vestibule_ledger::{Ledger, LedgerError, Receipt, SessionChain};
 use vestibule_record::{Recorder, Sealed};
 
 /// Appends to the ledger on behalf of one session.
@@ -32,36 +32,39 @@ impl SessionLog {
 
     /// Appends an entry; it is not durable yet. Waits for room where the ledger's queue is full.
     pub async fn append(&self, at: Timestamp, kind: &str, body: &impl Serialize) -> Result<Receipt, Refusal> {
-        let full = {
-            // INVARIANT: entries reach the ledger in the order of the chain, so both happen under one lock.
-            let mut chain = lock(&self.chain);
-            let mut next = chain.clone();
-            let leaf = next.entry(at, kind, &self.house.name, self.house.epoch, body);
-            match self.house.ledger.append(&leaf) {
-                Ok(receipt) => {
-                    *chain = next;
-                    return Ok(receipt);
-                }
-                Err(error) => error,
-            }
-        };
-        if !matches!(full, LedgerError::Full) {
-            return Err(unrecorded(&full));
-        }
+        self.append_by(at, kind, body, Ledger::append).await
+    }
+
+    async fn append_by(
+        &self,
+        at: Timestamp,
+        kind: &str,
+        body: &impl Serialize,
+        append: fn(&Ledger, &[u8]) -> Result<Receipt, LedgerError>,
+    ) -> Result<Receipt, Refusal> {
         loop {
-            self.house.ledger.room().await.map_err(|error| unrecorded(&error))?;
-            let mut chain = lock(&self.chain);
-            let mut next = chain.clone();
-            let leaf = next.entry(at, kind, &self.house.name, self.house.epoch, body);
-            match self.house.ledger.append(&leaf) {
-                Ok(receipt) => {
-                    *chain = next;
-                    return Ok(receipt);
-                }
-                Err(LedgerError::Full) => {}
-                Err(error) => return Err(unrecorded(&error)),
+            match self.try_append(at, kind, body, append) {
+                Err(LedgerError::Full) => self.house.ledger.room().await.map_err(|error| unrecorded(&error))?,
+                other => return other.map_err(|error| unrecorded(&error)),
             }
         }
+    }
+
+    /// INVARIANT: entries reach the ledger in the order of the chain, so both happen under one lock, and the chain moves
+    /// only with an entry that was taken.
+    fn try_append(
+        &self,
+        at: Timestamp,
+        kind: &str,
+        body: &impl Serialize,
+        append: fn(&Ledger, &[u8]) -> Result<Receipt, LedgerError>,
+    ) -> Result<Receipt, LedgerError> {
+        let mut chain = lock(&self.chain);
+        let mut next = chain.clone();
+        let leaf = next.entry(at, kind, &self.house.name, self.house.epoch, body);
+        let receipt = append(&self.house.ledger, &leaf)?;
+        *chain = next;
+        Ok(receipt)
     }
 
     /// Waits until an entry is durable.
@@ -76,8 +79,11 @@ impl SessionLog {
         self.house.ledger.is_safe(receipt)
     }
 
+    /// What an operation disclosed. Nobody waits for it unless the target is of high risk, so it goes with the next
+    /// entry (promise 2): an operation costs one commit, not two.
     pub async fn done(&self, op: OpId, disclosed: &Disclosure, us: u64) -> Result<Receipt, Refusal> {
-        self.append(self.house.now(), "op.done", &entries::Done::of(op, disclosed, us)).await
+        let body = entries::Done::of(op, disclosed, us);
+        self.append_by(self.house.now(), "op.done", &body, Ledger::append_unhurried).await
     }
 
     /// Notes the chunks of the session's recording that are on storage by now.

@@ -15,7 +15,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use vestibule_core::{
-    Chosen, Effect, Fault, FaultKind, Identity, Limits, OpId, OpenSession, Operation, Protocol, Refusal, RefusalKind, Secret, Timestamp, Welcome,
+    Chosen, Effect, Fault, FaultKind, Identity, Limits, OpId, OpenSession, Operation, Protocol, Refusal, RefusalKind,
+    Secret, Timestamp, Welcome,
 };
 use vestibule_record::{Header, Recorder};
 use vestibule_upstream::{DialError, Upstream};
@@ -127,7 +128,8 @@ impl Session {
         if let Err(error) = self.house.journal.note("session.refused", &body).await {
             return crate::log::unrecorded(&error);
         }
-        let remedy = "get a token with `vestibule login`, then connect with `vestibule connect` or pass it as the password";
+        let remedy =
+            "get a token with `vestibule login`, then connect with `vestibule connect` or pass it as the password";
         Refusal::new(kind, format!("refused: {rule}"), remedy)
     }
 
@@ -190,15 +192,16 @@ impl Session {
     /// Dials the target. What went wrong is for the operator; the client hears only that it did.
     async fn reach(&self, parameters: BTreeMap<String, String>, place: &Place) -> Result<Upstream, Refusal> {
         let nonce = random::<32>().map_err(|fault| self.unreachable(&fault.to_string()))?;
-        let dialled =
-            vestibule_upstream::connect(&place.target, self.protocol, parameters, nonce, self.limits).await;
+        let dialled = vestibule_upstream::connect(&place.target, self.protocol, parameters, nonce, self.limits).await;
         let upstream = match dialled {
             Ok(upstream) => upstream,
             Err(DialError::Fault(fault)) => return Err(self.unreachable(&fault.to_string())),
             Err(DialError::Refused(refusal)) => return Err(self.unreachable(&refusal.message)),
         };
         if self.protocol.crawl().is_some() && !catalog_is_there(place).await && place.facts.phi {
-            return Err(self.unreachable("the catalog of the target has not been read; its columns could not be masked"));
+            return Err(
+                self.unreachable("the catalog of the target has not been read; its columns could not be masked")
+            );
         }
         Ok(upstream)
     }

@@ -309,7 +309,11 @@ impl Wires {
         };
         let Some(bytes) = bytes else {
             tracing::error!(sid = %self.live.facts.sid, "an interpreter wrote bytes that do not exist");
-            return Err(End::Cut(Refusal::new(RefusalKind::NotUnderstood, "the gateway lost its place in the protocol", "")));
+            return Err(End::Cut(Refusal::new(
+                RefusalKind::NotUnderstood,
+                "the gateway lost its place in the protocol",
+                "",
+            )));
         };
         if to == Side::Client {
             if let Some(receipt) = receipt.filter(|r| !self.log.is_safe(*r)) {
@@ -423,7 +427,9 @@ impl Wires {
     async fn last_words(&mut self, end: &End) {
         let refusal = match end {
             End::Cut(refusal) => refusal.clone(),
-            End::Wire(error) => Refusal::new(RefusalKind::NotUnderstood, format!("the gateway ended this session: {error}"), ""),
+            End::Wire(error) => {
+                Refusal::new(RefusalKind::NotUnderstood, format!("the gateway ended this session: {error}"), "")
+            }
             End::Target(_) => Refusal::new(RefusalKind::Target, "the target closed the connection", "connect again"),
             End::Client(_) => Refusal::new(RefusalKind::Cancelled, "the client left", ""),
         };

@@ -9,9 +9,13 @@ use crate::note::check_log_name;
 use crate::wal::{Spare, Wal, wal_dir};
 use std::fs::{self, File, TryLockError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// An entry that nobody waits for is written after this time at the latest.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// Below this, a segment could not hold the longest entry with room to spare.
 const MIN_SEGMENT: u64 = 128 << 10;
@@ -48,6 +52,7 @@ pub(super) fn start(mut options: Options) -> Result<(Ledger, Recovery), LedgerEr
             next: entries,
             closed: false,
             idle: false,
+            hurry: false,
             sync_wanted: false,
             direct,
         }),
@@ -110,17 +115,31 @@ fn spawn_writer(shared: &Arc<Shared>, wal: Option<Wal>) -> Result<JoinHandle<()>
     })
 }
 
+/// Sleeps until somebody hurries, at most [`LINGER`]; whether it was that long.
+fn linger<'a>(shared: &Shared, queue: MutexGuard<'a, Queue>) -> (MutexGuard<'a, Queue>, bool) {
+    let (queue, slept) = shared.wake.wait_timeout(queue, LINGER).unwrap_or_else(PoisonError::into_inner);
+    (queue, slept.timed_out())
+}
+
 /// [`Durability::Durable`]: one write and one sync for all that gathered meanwhile.
 fn write_groups(shared: &Shared, mut wal: Wal) -> Result<(), LedgerError> {
     let mut frames = Vec::new();
     loop {
         let upto = {
             let mut queue = lock(&shared.queue);
-            while queue.frames.is_empty() && !queue.closed && !shared.dead.load(Ordering::Acquire) {
+            while !queue.closed && !shared.dead.load(Ordering::Acquire) {
+                if queue.hurry && !queue.frames.is_empty() {
+                    break;
+                }
                 queue.idle = true;
-                queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                let lingered;
+                (queue, lingered) = linger(shared, queue);
+                if lingered && !queue.frames.is_empty() {
+                    break;
+                }
             }
             queue.idle = false;
+            queue.hurry = false;
             if queue.frames.is_empty() || shared.dead.load(Ordering::Acquire) {
                 return Ok(());
             }
@@ -146,7 +165,11 @@ fn sync_on_demand(shared: &Shared) -> Result<(), LedgerError> {
         let closed = {
             let mut queue = lock(&shared.queue);
             while !queue.sync_wanted && !queue.closed && !shared.dead.load(Ordering::Acquire) {
-                queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = linger(shared, queue).0;
+                if !queue.frames.is_empty() {
+                    shared.write_through(&mut queue)?;
+                    shared.progress.notify_waiters();
+                }
             }
             queue.closed
         };
@@ -168,6 +191,7 @@ pub(super) fn sync_written(shared: &Shared) -> Result<u64, LedgerError> {
     let (unsynced, upto) = {
         let mut queue = lock(&shared.queue);
         queue.sync_wanted = false;
+        shared.write_through(&mut queue)?;
         let upto = queue.next;
         (queue.direct.as_mut().map(Wal::unsynced), upto)
     };

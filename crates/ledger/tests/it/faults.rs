@@ -57,7 +57,7 @@ async fn work(options: Options, told: &mut Told) -> Result<(), LedgerError> {
         let mut next = chain.clone();
         let leaf = next.entry(vestibule_core::Timestamp(1), "k", crate::common::ORIGIN, recovery.epoch, &body);
         told.offered.insert(ledger.size(), leaf.clone());
-        let receipt = ledger.append_wait(&leaf).await?;
+        let receipt = if n % 3 == 1 { ledger.append_unhurried(&leaf)? } else { ledger.append_wait(&leaf).await? };
         chain = next;
         if n % 5 == 0 {
             ledger.durable(receipt).await?;
@@ -359,4 +359,45 @@ async fn nothing_is_signed_while_an_earlier_segment_is_still_being_synced() {
     assert_eq!(ledger.checkpoint_now().await.unwrap().size, 5);
     assert!(done.load(Ordering::SeqCst), "signed before the first segment was durable");
     waiting.await.unwrap().unwrap();
+}
+
+/// An entry that nobody waits for goes with the next one, is written by itself soon, and at once when asked for.
+#[tokio::test]
+async fn entries_that_are_not_waited_for_are_not_forgotten() {
+    for durability in [Durability::Durable, Durability::Written] {
+        let base = temp();
+        let log = base.path().join("log");
+        create(&log);
+        let syncs = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&syncs);
+        let mut options = options(&log);
+        options.durability = durability;
+        options.disk = Disk::hooked(move |op: &Op<'_>| {
+            if matches!(op, Op::Write { path, .. } if path.to_string_lossy().contains("wal")) {
+                seen.fetch_add(1, Ordering::SeqCst);
+            }
+            Verdict::Go
+        });
+        let (ledger, _) = reopen(options).unwrap();
+        let before = syncs.load(Ordering::SeqCst);
+        let lazy = ledger.append_unhurried(b"lazy").unwrap();
+        assert!(!ledger.is_safe(lazy), "{durability:?}");
+        let hurried = ledger.append(b"hurried").unwrap();
+        ledger.safe(hurried).await.unwrap();
+        assert!(ledger.is_safe(lazy), "{durability:?}: what came before is not safe");
+        assert_eq!(syncs.load(Ordering::SeqCst) - before, 1, "{durability:?}: two writes for one");
+        let alone = ledger.append_unhurried(b"alone").unwrap();
+        let start = std::time::Instant::now();
+        while !ledger.is_safe(alone) {
+            assert!(start.elapsed() < Duration::from_secs(5), "{durability:?}: forgotten");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let asked = ledger.append_unhurried(b"asked").unwrap();
+        ledger.safe(asked).await.unwrap();
+        let durable = ledger.append_unhurried(b"durable").unwrap();
+        ledger.durable(durable).await.unwrap();
+        ledger.append_unhurried(b"last").unwrap();
+        ledger.shutdown().await.unwrap();
+        assert_eq!(Reader::open(&log).unwrap().entries(0).count(), 6, "{durability:?}");
+    }
 }
