@@ -121,6 +121,22 @@ pub struct Totals {
     pub disclosed: Disclosure,
 }
 
+impl Totals {
+    pub(crate) fn add(&mut self, disclosed: &Disclosure) {
+        self.rows = self.rows.saturating_add(disclosed.rows);
+        let sum = &mut self.disclosed;
+        sum.rows = sum.rows.saturating_add(disclosed.rows);
+        sum.withheld = sum.withheld.saturating_add(disclosed.withheld);
+        sum.bytes = sum.bytes.saturating_add(disclosed.bytes);
+        for (into, from) in [(&mut sum.masked, &disclosed.masked), (&mut sum.revealed, &disclosed.revealed)] {
+            for (class, count) in from {
+                let have = into.entry(*class).or_default();
+                *have = have.saturating_add(*count);
+            }
+        }
+    }
+}
+
 /// Something that metrics or the list of sessions want to know.
 pub enum Seen<'a> {
     /// A session was opened.

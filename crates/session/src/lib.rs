@@ -14,6 +14,7 @@ mod log;
 mod serve;
 mod stream;
 mod welcome;
+mod wires;
 
 pub use guard::{Guard, Permit};
 pub use house::{Catalogs, House, Observer, Place, Rules, Seen, SessionFacts, Totals};

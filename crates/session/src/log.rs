@@ -25,6 +25,22 @@ pub(crate) fn unrecorded(error: &LedgerError) -> Refusal {
     )
 }
 
+/// What the client is told when its session cannot be recorded any more.
+pub(crate) fn unrecordable(error: &vestibule_record::RecordError) -> Refusal {
+    tracing::error!(%error, "a session can no longer be recorded; it is ended");
+    no_longer_recorded()
+}
+
+/// The words for a session that was under way: unlike a refusal they do not say that nothing was sent to the target,
+/// for that may not be so.
+pub(crate) fn no_longer_recorded() -> Refusal {
+    Refusal::new(
+        RefusalKind::Unrecorded,
+        "the gateway ended this session: it can no longer be recorded, and what cannot be recorded does not run",
+        "tell the operators of the gateway",
+    )
+}
+
 impl SessionLog {
     pub fn new(house: Arc<House>, sid: &str) -> Self {
         Self { house, sid: Arc::from(sid), chain: Mutex::new(SessionChain::new(sid)) }

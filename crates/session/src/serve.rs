@@ -3,9 +3,10 @@
 use crate::entries::{Closed, Opened, SessionRefused, Who};
 use crate::half::Half;
 use crate::house::random;
-use crate::log::SessionLog;
-use crate::stream::{End, Parts, Stream, Wires, unrecordable};
+use crate::log::{SessionLog, unrecordable};
+use crate::stream::{End, Stream};
 use crate::welcome::{Claim, Greeted, Reception, greet};
+use crate::wires::{Parts, Wires};
 use crate::{Guard, House, LiveSession, Place, Rules, Seen, SessionFacts, Totals, cancel};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
