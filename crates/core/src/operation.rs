@@ -117,6 +117,10 @@ pub mod traits {
     pub const HIDDEN_WRITE: &str = "hidden-write";
     /// Takes explicit locks.
     pub const LOCK: &str = "lock";
+    /// Writes what one column holds into another that stays: whoever may read the other would read the one.
+    pub const LAUNDERS: &str = "launders";
+    /// Gives something that holds data another name, or lets it be read under another's.
+    pub const RENAMES: &str = "renames";
 }
 
 /// Facts about an operation, as sorted names (see [`traits`]).

@@ -25,7 +25,7 @@ impl<'a> Reader<'a> {
         }
         flow = flow.and(self.one(call.agg_filter.as_deref())?);
         if let Some(window) = call.over.as_deref() {
-            self.window(window)?;
+            flow = flow.and(self.window(window)?);
         }
         self.associate(mark, &flow);
         let names = strings(&call.funcname);

@@ -1,12 +1,13 @@
 //! Statements that define: structure, rights, the server itself.
 
+use crate::flow::Flow;
 use crate::names::{Item, Reader, string, strings};
 use crate::utility::Told;
 use crate::{ReadError, SessionChange};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableStmt, AlterTableType, ColumnDef, Constraint, DropBehavior, DropStmt, IndexStmt, Node, ObjectType,
-    RangeVar,
+    AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, DropBehavior, DropStmt,
+    IndexStmt, Node, ObjectType, RangeVar,
 };
 use std::sync::Arc;
 use vestibule_core::{Access, Effect, traits};
@@ -37,10 +38,12 @@ impl Reader<'_> {
             NodeEnum::IndexStmt(index) => self.index(index)?,
             NodeEnum::RenameStmt(rename) => {
                 self.mark_range(rename.relation.as_ref(), Access::Define);
+                self.renamed(rename.rename_type);
                 "ALTER"
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
                 self.mark_range(alter.relation.as_ref(), Access::Define);
+                self.renamed(alter.object_type);
                 "ALTER"
             }
             NodeEnum::AlterOwnerStmt(alter) => {
@@ -52,6 +55,26 @@ impl Reader<'_> {
             _ => return self.lesser_definition(node),
         };
         Ok(Told::changing(action, SessionChange::Structure))
+    }
+
+    /// What holds data gets another name: what is known of the one would be believed of the other.
+    fn renamed(&mut self, kind: i32) {
+        let holds = matches!(
+            ObjectType::try_from(kind),
+            Ok(ObjectType::ObjectTable
+                | ObjectType::ObjectColumn
+                | ObjectType::ObjectView
+                | ObjectType::ObjectMatview
+                | ObjectType::ObjectForeignTable
+                | ObjectType::ObjectSchema
+                | ObjectType::ObjectDatabase
+                | ObjectType::ObjectExtension
+                | ObjectType::ObjectType
+                | ObjectType::ObjectAttribute)
+        );
+        if holds {
+            self.facts.traits.insert(traits::RENAMES);
+        }
     }
 
     fn lesser_definition(&mut self, node: &NodeEnum) -> Result<Told, ReadError> {
@@ -212,6 +235,7 @@ impl Reader<'_> {
             for node in &alter.cmds {
                 let Some(NodeEnum::AlterTableCmd(command)) = &node.node else { continue };
                 reader.alter_kind(command.subtype);
+                reader.recomputed(command)?;
                 if let Some(definition) = command.def.as_deref() {
                     match &definition.node {
                         Some(NodeEnum::ColumnDef(_) | NodeEnum::Constraint(_)) => {
@@ -236,6 +260,28 @@ impl Reader<'_> {
             ObjectType::ObjectType => "ALTER TYPE",
             _ => "ALTER TABLE",
         })
+    }
+
+    /// A column gets what others hold: `TYPE … USING`, and generated columns.
+    fn recomputed(&mut self, command: &AlterTableCmd) -> Result<(), ReadError> {
+        let kind = AlterTableType::try_from(command.subtype);
+        let moved = match command.def.as_deref().and_then(|definition| definition.node.as_ref()) {
+            Some(NodeEnum::ColumnDef(column)) if kind == Ok(AlterTableType::AtAlterColumnType) => {
+                let own =
+                    |flow: &Flow| flow.columns().is_some_and(|all| all.iter().all(|c| *c.column == *command.name));
+                let using = column.raw_default.as_deref().map(|using| self.expr(using)).transpose()?;
+                using.is_some_and(|flow| !own(&flow))
+            }
+            Some(NodeEnum::ColumnDef(column)) => column.constraints.iter().any(|node| {
+                let generated = ConstrType::ConstrGenerated as i32;
+                matches!(&node.node, Some(NodeEnum::Constraint(constraint)) if constraint.contype == generated)
+            }),
+            _ => kind == Ok(AlterTableType::AtSetExpression),
+        };
+        if moved {
+            self.facts.traits.insert(traits::LAUNDERS);
+        }
+        Ok(())
     }
 
     /// What some of the forms of ALTER TABLE do beyond structure.
@@ -263,6 +309,10 @@ impl Reader<'_> {
                 | AlterTableType::AtForceRowSecurity
                 | AlterTableType::AtNoForceRowSecurity,
             ) => self.administer(&[traits::RIGHTS]),
+            // Its rows are then read under the parent's name.
+            Ok(AlterTableType::AtAttachPartition | AlterTableType::AtAddInherit) => {
+                self.facts.traits.insert(traits::RENAMES);
+            }
             _ => {}
         }
     }

@@ -149,6 +149,7 @@ impl Reader<'_> {
         assigned: &[(Arc<str>, Flow)],
     ) -> Result<Rows, ReadError> {
         let runs_code = self.relation(target).is_some_and(|relation| relation.runs_code);
+        self.washed(target, assigned);
         let mut rows = Rows::default();
         if let Some(returning) = returning {
             let own = target.alias.as_ref().map_or(&target.relname, |alias| &alias.aliasname);
@@ -178,6 +179,30 @@ impl Reader<'_> {
             self.facts.partial(format!("triggers or rules of {name} run code"));
         }
         Ok(rows)
+    }
+
+    /// Whether a column gets what another held. One's own value, changed, stays where it was; but where the table is read
+    /// once more, or a view, a temporary relation of that name may stand in its place.
+    fn washed(&mut self, target: &RangeVar, assigned: &[(Arc<str>, Flow)]) {
+        let target_name = self.relation_name(target);
+        let again = self.met.iter().filter(|(name, view)| *view || *name == target_name).count() > 1;
+        let item = self.target_item(target);
+        let own = |name: &Arc<str>| item.rows.columns.iter().find(|column| column.name == *name);
+        let moved = assigned.iter().any(|(name, flow)| {
+            let same =
+                !again && own(name).is_some_and(|own| flow.columns().is_some() && own.flow.columns() == flow.columns());
+            !flow.is_free() && !same
+        });
+        if moved && !is_temporary(target) {
+            self.facts.traits.insert(traits::LAUNDERS);
+        }
+    }
+
+    /// A new relation gets what these rows hold. A temporary one is nobody's but this session's, and masked as a whole.
+    pub(crate) fn stored(&mut self, target: Option<&RangeVar>, rows: &Rows) {
+        if target.is_some_and(|target| !is_temporary(target)) && !rows.whole().is_free() {
+            self.facts.traits.insert(traits::LAUNDERS);
+        }
     }
 
     /// The table that is changed, as it is in view.
@@ -309,6 +334,11 @@ fn assign(item: &mut Item, assigned: &[(Arc<str>, Flow)]) {
 /// The item under a name that does not let its columns be named alone.
 fn named(item: Item, name: &str) -> Item {
     Item { name: Some(Arc::from(name)), schema: None, columns_visible: false, ..item }
+}
+
+/// Whether the statement itself says that it is a temporary relation.
+fn is_temporary(range: &RangeVar) -> bool {
+    range.relpersistence == "t" || range.schemaname == "pg_temp"
 }
 
 fn target_name(node: &Node) -> Option<Arc<str>> {

@@ -65,10 +65,11 @@ impl Reader<'_> {
     fn json_aggregate(&mut self, aggregate: Option<&JsonAggConstructor>) -> Result<Flow, ReadError> {
         let Some(aggregate) = aggregate else { return Ok(Flow::FREE) };
         self.all(&aggregate.agg_order)?;
-        if let Some(window) = aggregate.over.as_deref() {
-            self.window(window)?;
+        let filter = self.one(aggregate.agg_filter.as_deref())?;
+        match aggregate.over.as_deref() {
+            Some(window) => Ok(filter.and(self.window(window)?)),
+            None => Ok(filter),
         }
-        self.one(aggregate.agg_filter.as_deref())
     }
 
     fn json_behavior(&mut self, behavior: Option<&JsonBehavior>) -> Result<Flow, ReadError> {

@@ -42,6 +42,8 @@ pub(crate) struct Cte {
 pub(crate) struct Level {
     pub(crate) items: Vec<Item>,
     pub(crate) ctes: Vec<Cte>,
+    /// Named windows, and what their rows are ordered by.
+    pub(crate) windows: Vec<(String, Flow)>,
 }
 
 /// One call of `set_config`.
@@ -74,6 +76,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) bodies: u32,
     /// How many names of columns have been met.
     pub(crate) names_met: u32,
+    /// The relations met so far, each time they were, and whether it is a view.
+    pub(crate) met: Vec<(Arc<str>, bool)>,
     /// Settings that `set_config` changes.
     pub(crate) settings: Vec<Configured>,
     /// The setting that `name` is in the query being read, if that is certain.
@@ -97,6 +101,7 @@ impl<'a> Reader<'a> {
             unread_views: false,
             bodies: 0,
             names_met: 0,
+            met: Vec::new(),
             settings: Vec::new(),
             setting: None,
             depth: 0,
@@ -199,12 +204,14 @@ impl<'a> Reader<'a> {
             return Item { rows: Rows::unknown(), columns_visible: true, table: Some(name), ..Item::default() };
         };
         let kind = kind_word(relation.kind);
+        let view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
+        self.met.push((Arc::clone(&name), view));
         if read {
             self.facts.resource(kind, &name, Access::Read);
         }
         if is_system(&relation.schema) {
             self.facts.traits.insert(traits::CATALOG);
-        } else if matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView) {
+        } else if view {
             self.read_through(catalog, relation);
         }
         let columns = relation.columns.iter().enumerate().filter(|(_, column)| column.number > 0);

@@ -73,7 +73,10 @@ impl Reader<'_> {
         }
         for window in &select.window_clause {
             if let Some(NodeEnum::WindowDef(window)) = &window.node {
-                self.window(window)?;
+                let flow = self.window(window)?;
+                if let Some(level) = self.levels.last_mut() {
+                    level.windows.push((window.name.clone(), flow));
+                }
             }
         }
         self.setting = self.setting_in_view(select);
@@ -195,16 +198,26 @@ impl Reader<'_> {
         Ok(())
     }
 
-    pub(crate) fn window(&mut self, window: &WindowDef) -> Result<(), ReadError> {
+    /// Reads a window. What its rows are ordered by comes out: `rank() OVER (ORDER BY ssn)` tells whose is higher.
+    pub(crate) fn window(&mut self, window: &WindowDef) -> Result<Flow, ReadError> {
         let offsets = [&window.start_offset, &window.end_offset];
         for offset in offsets.into_iter().flatten() {
             self.harmless(offset);
             self.expr(offset)?;
         }
-        for node in window.partition_clause.iter().chain(&window.order_clause) {
-            self.ordering(node, &Rows::default())?;
+        window.partition_clause.iter().try_for_each(|node| self.ordering(node, &Rows::default()))?;
+        let named = self.levels.last().into_iter().flat_map(|level| &level.windows);
+        let named = named.filter(|(name, _)| *name == window.name || *name == window.refname);
+        let mut flow = named.fold(Flow::FREE, |all, (_, flow)| all.and(flow.clone()));
+        for node in &window.order_clause {
+            let Some(NodeEnum::SortBy(sort)) = &node.node else { continue };
+            self.operator(&sort.use_op);
+            if let Some(key) = sort.node.as_deref() {
+                self.harmless(key);
+                flow = flow.and(self.expr(key)?);
+            }
         }
-        Ok(())
+        Ok(flow)
     }
 
     pub(crate) fn with_clause(&mut self, with: &WithClause) -> Result<(), ReadError> {

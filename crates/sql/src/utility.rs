@@ -37,7 +37,8 @@ impl Reader<'_> {
         match node {
             NodeEnum::SelectStmt(select) => {
                 let rows = self.select(select)?;
-                if select.into_clause.is_some() || leftmost_into(select).is_some() {
+                if let Some(into) = select.into_clause.as_deref().or_else(|| leftmost_into(select)) {
+                    self.stored(into.rel.as_ref(), &rows);
                     self.facts.at_least(Effect::Define);
                     return Ok(Told::changing("SELECT INTO", SessionChange::Structure));
                 }
@@ -259,23 +260,24 @@ impl Reader<'_> {
 
     fn create_table_as(&mut self, create: &CreateTableAsStmt) -> Result<Told, ReadError> {
         self.facts.at_least(Effect::Define);
-        match create.query.as_deref().and_then(|query| query.node.as_ref()) {
+        let into: Option<&IntoClause> = create.into.as_deref();
+        let target = into.and_then(|into| into.rel.as_ref());
+        let rows = match create.query.as_deref().and_then(|query| query.node.as_ref()) {
             Some(NodeEnum::ExecuteStmt(execute)) => {
                 self.facts.at_least(Effect::Execute);
                 self.facts.touched_unknown = true;
                 self.facts.partial(format!("what the prepared statement {} does is not in this one", execute.name));
+                Rows::unknown()
             }
-            Some(_) => {
-                if let Some(query) = create.query.as_deref() {
-                    self.query(query)?;
-                }
-            }
-            None => {}
-        }
+            _ => match create.query.as_deref() {
+                Some(query) => self.query(query)?,
+                None => Rows::unknown(),
+            },
+        };
+        self.stored(target, &rows);
         let view = create.objtype == pg_query::protobuf::ObjectType::ObjectMatview as i32;
         let kind = if view { "materialized view" } else { "table" };
-        let into: Option<&IntoClause> = create.into.as_deref();
-        if let Some(target) = into.and_then(|into| into.rel.as_ref()) {
+        if let Some(target) = target {
             self.define_new(kind, target);
         }
         let action = if view { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };

@@ -97,22 +97,22 @@ const ROWS: &[(&str, &str)] = &[
     ("SELECT * FROM nowhere", "read SELECT [] {r table nowhere(*)} partial"),
     (
         "SELECT ssn INTO copied FROM patient",
-        "define SELECT INTO [] {d table public.copied; r table public.patient(ssn)} exact",
+        "define SELECT INTO [launders] {d table public.copied; r table public.patient(ssn)} exact",
     ),
     ("SELECT 1 INTO TEMP t", "define SELECT INTO [] {d table pg_temp.t} exact"),
     ("SELECT 1 INTO t UNION SELECT 2", "define SELECT INTO [] {d table public.t} exact"),
     (
         "CREATE TABLE t AS SELECT ssn FROM patient",
-        "define CREATE TABLE AS [] {r table public.patient(ssn); d table public.t} exact",
+        "define CREATE TABLE AS [launders] {r table public.patient(ssn); d table public.t} exact",
     ),
     (
         "CREATE TEMP TABLE t AS SELECT ssn FROM patient",
         "define CREATE TABLE AS [] {d table pg_temp.t; r table public.patient(ssn)} exact",
     ),
-    ("CREATE TABLE t AS EXECUTE q", "execute CREATE TABLE AS [] {d table public.t} partial"),
+    ("CREATE TABLE t AS EXECUTE q", "execute CREATE TABLE AS [launders] {d table public.t} partial"),
     (
         "CREATE MATERIALIZED VIEW mv AS SELECT ssn FROM patient",
-        "define CREATE MATERIALIZED VIEW [] {d materialized view public.mv; r table public.patient(ssn)} exact",
+        "define CREATE MATERIALIZED VIEW [launders] {d materialized view public.mv; r table public.patient(ssn)} exact",
     ),
     ("SELECT id FROM patient FOR UPDATE", "read SELECT [lock] {r table public.patient(id)} exact"),
     ("SELECT id FROM patient FOR KEY SHARE SKIP LOCKED", "read SELECT [lock] {r table public.patient(id)} exact"),
@@ -144,7 +144,7 @@ const ROWS: &[(&str, &str)] = &[
     ("INSERT INTO city DEFAULT VALUES", "write INSERT [] {w table public.city(city,id,zip)} exact"),
     (
         "INSERT INTO city (city) SELECT ssn FROM patient",
-        "write INSERT [] {w table public.city(city); r table public.patient(ssn)} exact",
+        "write INSERT [launders] {w table public.city(city); r table public.patient(ssn)} exact",
     ),
     (
         "INSERT INTO city (id, city) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET city = excluded.city WHERE city.zip = 'x'",
@@ -186,11 +186,11 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "UPDATE patient SET (note, city) = (SELECT ssn, name FROM patient LIMIT 1) WHERE id = 2",
-        "write UPDATE [] {r table public.patient(id,name,ssn); w table public.patient(city,note)} exact",
+        "write UPDATE [launders] {r table public.patient(id,name,ssn); w table public.patient(city,note)} exact",
     ),
     (
         "UPDATE patient SET note = v.reason FROM visit v WHERE v.patient_id = patient.id",
-        "write UPDATE [] {r table public.patient(id); w table public.patient(note); r table public.visit(patient_id,reason)} exact",
+        "write UPDATE [launders] {r table public.patient(id); w table public.patient(note); r table public.visit(patient_id,reason)} exact",
     ),
     (
         "UPDATE v_patient SET label = 'x' WHERE id = 1",
@@ -210,7 +210,7 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "MERGE INTO city c USING patient p ON c.id = p.id WHEN MATCHED THEN UPDATE SET city = p.city WHEN NOT MATCHED THEN INSERT (id, city) VALUES (p.id, p.ssn)",
-        "write MERGE [] {r table public.city(id); w table public.city(city,id); r table public.patient(city,id,ssn)} exact",
+        "write MERGE [launders] {r table public.city(id); w table public.city(city,id); r table public.patient(city,id,ssn)} exact",
     ),
     ("TRUNCATE patient", "define TRUNCATE [destructive] {w table public.patient} exact"),
     (
@@ -260,9 +260,29 @@ const ROWS: &[(&str, &str)] = &[
     ("ALTER SEQUENCE patient_id_seq RESTART", "define ALTER SEQUENCE [] {d sequence public.patient_id_seq} exact"),
     ("ALTER TABLE patient ADD COLUMN x text", "define ALTER TABLE [] {d table public.patient} exact"),
     ("ALTER TABLE patient DROP COLUMN ssn", "define ALTER TABLE [destructive] {d table public.patient} exact"),
-    ("ALTER TABLE patient RENAME COLUMN ssn TO x", "define ALTER [] {d table public.patient} exact"),
-    ("ALTER TABLE patient RENAME TO person", "define ALTER [] {d table public.patient} exact"),
-    ("ALTER TABLE patient SET SCHEMA audit", "define ALTER [] {d table public.patient} exact"),
+    (
+        "UPDATE patient SET note = note || 'x' WHERE id = 1",
+        "write UPDATE [] {r table public.patient(id,note); w table public.patient(note)} exact",
+    ),
+    (
+        "UPDATE patient SET note = ssn WHERE id = 1",
+        "write UPDATE [launders] {r table public.patient(id,ssn); w table public.patient(note)} exact",
+    ),
+    (
+        "UPDATE patient p SET note = q.note FROM patient q WHERE q.id = p.id",
+        "write UPDATE [launders] {r table public.patient(id,note); w table public.patient(note)} exact",
+    ),
+    (
+        "CREATE TEMP TABLE t AS SELECT ssn FROM patient",
+        "define CREATE TABLE AS [] {d table pg_temp.t; r table public.patient(ssn)} exact",
+    ),
+    (
+        "ALTER TABLE patient ALTER COLUMN note TYPE text USING ssn",
+        "define ALTER TABLE [launders] {r table public.patient(ssn); d table public.patient} exact",
+    ),
+    ("ALTER TABLE patient RENAME COLUMN ssn TO x", "define ALTER [renames] {d table public.patient} exact"),
+    ("ALTER TABLE patient RENAME TO person", "define ALTER [renames] {d table public.patient} exact"),
+    ("ALTER TABLE patient SET SCHEMA audit", "define ALTER [renames] {d table public.patient} exact"),
     ("ALTER TABLE patient OWNER TO bob", "administer ALTER TABLE [rights] {d table public.patient} exact"),
     (
         "ALTER TABLE patient DISABLE ROW LEVEL SECURITY",
@@ -271,11 +291,11 @@ const ROWS: &[(&str, &str)] = &[
     ("ALTER TABLE patient DISABLE TRIGGER ALL", "administer ALTER TABLE [rights] {d table public.patient} exact"),
     (
         "ALTER TABLE patient ALTER COLUMN ssn TYPE text USING f_plpgsql(1)",
-        "execute ALTER TABLE [unknown-function] {x function public.f_plpgsql; d table public.patient} partial",
+        "execute ALTER TABLE [launders unknown-function] {x function public.f_plpgsql; d table public.patient} partial",
     ),
     (
         "ALTER TABLE patient ATTACH PARTITION lab DEFAULT",
-        "define ALTER TABLE [] {d table public.lab; d table public.patient} exact",
+        "define ALTER TABLE [renames] {d table public.lab; d table public.patient} exact",
     ),
     (
         "ALTER TABLE patient ADD CONSTRAINT c CHECK (ssn <> '')",
@@ -550,7 +570,7 @@ const ROWS: &[(&str, &str)] = &[
     ("VALUES (f_plpgsql(1))", "execute SELECT [unknown-function] {x function public.f_plpgsql} partial"),
     (
         "INSERT INTO city (id) VALUES (f_plpgsql(1))",
-        "execute INSERT [unknown-function] {w table public.city(id); x function public.f_plpgsql} partial",
+        "execute INSERT [launders unknown-function] {w table public.city(id); x function public.f_plpgsql} partial",
     ),
     (
         "UPDATE city SET id = 1 WHERE f_plpgsql(id) = 1",

@@ -33,6 +33,13 @@ fn ask(name: &str, statement: &str) -> Result<Asked, String> {
         "TRUNCATE patient" => op(Effect::Write, "TRUNCATE", patient(Access::Write, &["*"]), &[traits::DESTRUCTIVE]),
         "COPY patient TO PROGRAM 'cat > /tmp/x'" => op(Effect::Administer, "COPY", patient(Access::Read, &["*"]), &[traits::SERVER_PROGRAM, traits::BULK_EXPORT]),
         "COPY patient TO STDOUT" => op(Effect::Read, "COPY", patient(Access::Read, &["*"]), &[traits::BULK_EXPORT]),
+        "UPDATE patient SET state = ssn WHERE id = 7" => op(Effect::Write, "UPDATE", patient(Access::Write, &["state"]), &[traits::LAUNDERS]),
+        "INSERT INTO staff (id, name, role) SELECT id, ssn, 'x' FROM patient" => {
+            let mut both = patient(Access::Read, &["id", "ssn"]);
+            both.push(table("public.staff", Access::Write, &["id", "name", "role"]));
+            op(Effect::Write, "INSERT", both, &[traits::LAUNDERS])
+        }
+        "ALTER TABLE patient RENAME TO staff" => op(Effect::Define, "ALTER", patient(Access::Define, &[]), &[traits::RENAMES]),
         other => return Err(format!("`{other}` is not a statement of the sample")),
     };
     let classes: ClassSet = if operation.resources.is_empty() { ClassSet::EMPTY } else { crate::common::classes(&[PhiClass::Name, PhiClass::Mrn]) };

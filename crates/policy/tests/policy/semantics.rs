@@ -321,7 +321,7 @@ fn the_schema_lists_what_the_vocabulary_has() {
         traits::NO_WHERE, traits::BULK_EXPORT, traits::BULK_IMPORT, traits::DYNAMIC_CODE, traits::SERVER_FILE,
         traits::SERVER_PROGRAM, traits::DANGEROUS_FUNCTION, traits::UNKNOWN_FUNCTION, traits::DESTRUCTIVE,
         traits::RIGHTS, traits::SETTING, traits::TRANSACTION, traits::PREPARE_ONLY, traits::CATALOG,
-        traits::HIDDEN_WRITE, traits::LOCK,
+        traits::HIDDEN_WRITE, traits::LOCK, traits::LAUNDERS, traits::RENAMES,
     ];
     assert_eq!(named("Trait"), facts);
 }

@@ -129,6 +129,8 @@ fn merged(outer: &Operation, inner: &Operation, effect: Effect) -> Operation {
         traits::CATALOG,
         traits::HIDDEN_WRITE,
         traits::LOCK,
+        traits::LAUNDERS,
+        traits::RENAMES,
     ] {
         if inner.traits.has(name) {
             all.insert(name);

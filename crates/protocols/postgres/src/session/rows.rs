@@ -6,7 +6,9 @@ use crate::wire::read::{Described, Reader};
 use crate::wire::value::{Scratch, decode, empty, encode};
 use crate::wire::{HEADER, malformed, types};
 use std::sync::Arc;
-use vestibule_core::{ColumnRef, Disclosure, Field, Mask, Masked, Origin, Plan, Treatment, ValueKind, WireError};
+use vestibule_core::{
+    Access, ColumnRef, Disclosure, Field, Mask, Masked, Origin, Plan, Reading, Treatment, ValueKind, WireError,
+};
 use vestibule_sql::{Catalog, Lineage, Output, SessionChange};
 
 /// Which statement's output an operation's rows are.
@@ -31,6 +33,15 @@ impl Source {
             },
             Self::Unknown => &Output::Unknown,
         }
+    }
+
+    /// Whether the server's word on a column can stand alone. It names the column that a value was read from, but also
+    /// the column that a value was just written to (RETURNING), and that value may have come from anywhere. What was
+    /// not read at all could be such a statement.
+    fn only_reads(&self) -> bool {
+        let Some(meant) = self.meant() else { return false };
+        let operation = &meant.statement.operation;
+        operation.reading != Reading::Opaque && operation.resources.iter().all(|r| r.access != Access::Write)
     }
 
     /// Where plans of these rows are remembered.
@@ -121,7 +132,7 @@ pub(super) fn plan(
     let lineages: Vec<Lineage> = columns
         .iter()
         .enumerate()
-        .map(|(at, column)| lineage(column, at, columns.len(), source.output(), known, strange))
+        .map(|(at, column)| lineage(column, at, columns.len(), source, known, strange))
         .collect();
     let names: Vec<_> = columns.iter().map(|c| String::from_utf8_lossy(c.name)).collect();
     let fields: Vec<Field<'_>> = columns
@@ -224,16 +235,16 @@ fn distrust(lineage: Lineage) -> Lineage {
 }
 
 /// What the server and the reading together say of a column: the server's word where it names a table that is known,
-/// joined with the reading's; nothing where it names one that is not.
+/// joined with the reading's; nothing where it names one that is not. Neither stands alone where it can be wrong.
 fn lineage(
     column: &Described<'_>,
     at: usize,
     count: usize,
-    output: &Output,
+    source: &Source,
     known: Known<'_>,
     strange: &mut Vec<u32>,
 ) -> Lineage {
-    let read = from_output(output, at, count);
+    let read = from_output(source.output(), at, count);
     if column.table == 0 {
         return if known.shadowed { distrust(read) } else { read };
     }
@@ -245,8 +256,17 @@ fn lineage(
             }
             Lineage::Unknown
         }
-        said if known.shadowed => said,
-        said => join(said, read),
+        said if source.only_reads() => match read {
+            // Where the reading may have mistaken one table for another, both have to tell.
+            Lineage::Unknown if known.shadowed => Lineage::Unknown,
+            read => join(said, read),
+        },
+        // What a change returns is known by the reading alone, and a temporary table can mislead that.
+        _ if known.shadowed => Lineage::Unknown,
+        said => match read {
+            Lineage::Unknown => Lineage::Unknown,
+            read => join(said, read),
+        },
     }
 }
 

@@ -42,6 +42,12 @@ pub(super) fn scrub(kind: u8, body: &[u8], statement: Option<&str>, out: &mut Ve
     message(out, kind, |out| {
         for (kind, text) in &fields {
             match kind {
+                // What code raised, it worded: any of these may hold a value, the code as well.
+                b's' | b't' | b'c' | b'd' | b'n' if raised => {}
+                b'C' if raised => {
+                    out.push(*kind);
+                    string(out, b"P0001");
+                }
                 b'S' | b'V' | b'C' | b'P' | b's' | b't' | b'c' | b'd' | b'n' | b'F' | b'L' | b'R' => {
                     out.push(*kind);
                     string(out, text);
@@ -108,18 +114,21 @@ mod tests {
     #[test]
     fn values_go_and_codes_stay() {
         let secret = "078-05-1120";
-        let cases: [&[(u8, &str)]; 5] = [
+        let cases: [&[(u8, &str)]; 6] = [
             &[(b'S', "ERROR"), (b'C', "22P02"), (b'M', "invalid input syntax for type integer: \"078-05-1120\"")],
             &[(b'S', "ERROR"), (b'C', "23505"), (b'M', "dup"), (b'D', "Key (ssn)=(078-05-1120) already exists.")],
             &[(b'S', "NOTICE"), (b'C', "00000"), (b'M', "ssn is 078-05-1120"), (b'R', "exec_stmt_raise")],
             &[(b'S', "ERROR"), (b'C', "42703"), (b'M', "column \"078-05-1120\" does not exist"), (b'H', secret)],
             &[(b'S', "ERROR"), (b'C', "42601"), (b'M', "078-05-1120"), (b'F', "pl_exec.c"), (b'W', secret)],
+            &[(b'S', "ERROR"), (b'C', "22000"), (b'M', "x"), (b'R', "exec_stmt_raise"), (b'c', secret), (b't', secret)],
         ];
         for fields in cases {
             let out =
                 scrubbed(if fields[0].1 == "NOTICE" { b'N' } else { b'E' }, fields, "SELECT ssn::int FROM patient");
             assert!(!out.windows(secret.len()).any(|w| w == secret.as_bytes()), "{fields:?}");
-            assert_eq!(error_field(&out[5..], b'C'), Some(fields[1].1.as_bytes()));
+            let raised = fields.iter().any(|f| f.0 == b'R' || f.1 == "pl_exec.c");
+            let code = if raised { "P0001" } else { fields[1].1 };
+            assert_eq!(error_field(&out[5..], b'C'), Some(code.as_bytes()));
             assert!(error_field(&out[5..], b'M').is_some());
         }
     }
