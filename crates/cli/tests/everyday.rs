@@ -97,7 +97,6 @@ const SAME: &[&str] = &[
     "SELECT id FROM patient ORDER BY id LIMIT 5 OFFSET 2",
     "EXPLAIN (COSTS OFF) SELECT * FROM staff WHERE id = 1",
     "WITH a AS (SELECT id, role FROM staff) SELECT role, count(*) FROM a GROUP BY role ORDER BY role",
-    "PREPARE s AS SELECT name FROM staff WHERE id = $1; EXECUTE s(1)",
     "BEGIN; DECLARE c CURSOR FOR SELECT id, name FROM staff ORDER BY id; FETCH 2 FROM c; CLOSE c; COMMIT",
     // drivers: JDBC's DatabaseMetaData
     "SELECT NULL AS TABLE_CAT, n.nspname AS TABLE_SCHEM, c.relname AS TABLE_NAME, CASE c.relkind WHEN 'r' THEN 'TABLE' WHEN 'v' THEN 'VIEW' ELSE NULL END AS TABLE_TYPE, d.description AS REMARKS FROM pg_catalog.pg_namespace n, pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_description d ON (c.oid = d.objoid AND d.objsubid = 0 AND d.classoid = 'pg_class'::regclass) WHERE c.relnamespace = n.oid AND n.nspname = 'public' ORDER BY TABLE_TYPE, TABLE_SCHEM, TABLE_NAME",

@@ -102,9 +102,10 @@ pub const ROWS: &[(&str, &str)] = &[
     ),
     (
         "SELECT lag(ssn) OVER (ORDER BY id), first_value(name) OVER w FROM patient WINDOW w AS (PARTITION BY city)",
-        "P.ssn | P.name",
+        "P.id+P.ssn | P.name",
     ),
-    ("SELECT row_number() OVER (ORDER BY ssn) FROM patient", "-"),
+    ("SELECT row_number() OVER (ORDER BY ssn) FROM patient", "P.ssn"),
+    ("SELECT rank() OVER w, count(*) OVER (PARTITION BY ssn) FROM patient WINDOW w AS (ORDER BY ssn)", "P.ssn | -"),
     ("SELECT city, grouping(city), count(*) FROM patient GROUP BY GROUPING SETS ((city), ())", "=P.city | - | -"),
     ("SELECT city AS ssn, max(name) FROM patient GROUP BY 1 HAVING max(ssn) > '1'", "=P.city | P.name"),
     // joins
