@@ -32,7 +32,8 @@ fn stage() -> Option<Stage> {
     let (home, server) = (TempDir::new("login").unwrap(), clinic(5));
     let users = home.path().join("users.json");
     std::fs::write(&users, USERS).unwrap();
-    let (cert, key) = server.authority().issue("oidc", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1").unwrap();
+    let (cert, key) =
+        server.authority().issue("oidc", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1").unwrap();
     let port = free_port().unwrap();
     let mut node = Command::new("node");
     node.arg(cache::project().join("tests/oidc/server.mjs")).arg("--cert").arg(cert).arg("--key").arg(key);
@@ -95,7 +96,9 @@ fn a_person_logs_in_by_browser_and_by_device_and_a_job_by_its_own_token() {
     assert!(nobody.contains("nobody is logged in"), "{nobody}");
 
     let browser = Guarded::start(&stage.typed(&["login", "--no-browser"]), "TERM", None, &stage.log()).unwrap();
-    let url = wait_for("the address to open", || browser.log().lines().find(|l| l.starts_with("https://")).map(str::to_owned));
+    let url = wait_for("the address to open", || {
+        browser.log().lines().find(|l| l.starts_with("https://")).map(str::to_owned)
+    });
     stage.walk(&[], &url);
     wait_for("the login", || browser.log().contains("Logged in as").then_some(()));
     assert!(stage.said(&["whoami"]).contains("people|dana"));
@@ -107,7 +110,8 @@ fn a_person_logs_in_by_browser_and_by_device_and_a_job_by_its_own_token() {
     let (url, code) = wait_for("the code to type", || {
         let log = device.log();
         let url = log.lines().find_map(|line| line.strip_prefix("Open ")).map(str::to_owned)?;
-        let code = log.lines().find_map(|line| line.split("type the code").nth(1)).map(|code| code.trim().to_owned())?;
+        let code =
+            log.lines().find_map(|line| line.split("type the code").nth(1)).map(|code| code.trim().to_owned())?;
         Some((url, code))
     });
     stage.walk(&["--code", &code], &url);
@@ -117,7 +121,19 @@ fn a_person_logs_in_by_browser_and_by_device_and_a_job_by_its_own_token() {
     let token = stage.home.path().join("job.token");
     std::fs::write(&token, stage.gateway.issuer().token("repo:clinic/etl", &["analysts"], 600).unwrap()).unwrap();
     let file = token.to_str().unwrap();
-    let job = stage.said(&["connect", "clinic", "--token-file", file, "--", "psql", "-X", "-A", "-t", "-c", "SELECT ssn FROM patient WHERE id = 1"]);
+    let job = stage.said(&[
+        "connect",
+        "clinic",
+        "--token-file",
+        file,
+        "--",
+        "psql",
+        "-X",
+        "-A",
+        "-t",
+        "-c",
+        "SELECT ssn FROM patient WHERE id = 1",
+    ]);
     assert!(job.starts_with("ssn_"), "{job}");
     let narrow = stage.said(&["exchange", "--from-file", file, "--target", "clinic", "--ttl", "5m"]);
     assert_eq!(narrow.trim().split('.').count(), 3, "{narrow}");

@@ -197,7 +197,8 @@ fn what_nobody_may_do_is_not_done_and_the_session_goes_on() {
     let dba = token(&gateway, "kim", &["dba"]);
     for (statement, reason) in REFUSED {
         let words = ["-c", statement, "-c", "SELECT 'still here'"];
-        let ended = vestibule_e2e::run::run(&mut gateway.psql(&dba, &words), std::time::Duration::from_secs(30)).unwrap();
+        let ended =
+            vestibule_e2e::run::run(&mut gateway.psql(&dba, &words), std::time::Duration::from_secs(30)).unwrap();
         assert!(ended.stderr.contains(reason), "{statement}: {}{}", ended.stdout, ended.stderr);
         assert!(ended.stdout.contains("still here"), "{statement}: the session ended: {}", ended.stderr);
     }
@@ -238,7 +239,8 @@ fn everything_is_on_the_record_and_nothing_on_it_is_phi() {
     assert_eq!(of_kind(&entries, "session.open").len(), 3);
     assert_eq!(of_kind(&entries, "session.closed").len(), 3);
     assert_eq!(of_kind(&entries, "gateway.shutdown").len(), 1);
-    let denied: Vec<_> = of_kind(&entries, "op.ruling").into_iter().filter(|e| e["body"]["decision"] == "deny").collect();
+    let denied: Vec<_> =
+        of_kind(&entries, "op.ruling").into_iter().filter(|e| e["body"]["decision"] == "deny").collect();
     assert_eq!(denied.len(), 1);
     plain_on_disk(&gateway, &secrets);
 }

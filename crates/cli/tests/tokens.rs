@@ -1,5 +1,10 @@
 //! Who is let in: proofs that are none are refused, the reason is the operator's, and the client learns nothing of it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "a test fails where it cannot go on")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails where it cannot go on"
+)]
 
 mod common;
 
@@ -52,7 +57,10 @@ fn only_good_proofs_are_let_in() {
         ("alg none", format!("{none}.{}.", parts[1])),
         ("alg none with a signature", format!("{none}.{}.{}", parts[1], parts[2])),
         ("alg HS256", format!("{hs256}.{}.{}", parts[1], parts[2])),
-        ("other claims under the signature", format!("{}.{}.{}", parts[0], base64url(with(json!({ "sub": "root" })).to_string().as_bytes()), parts[2])),
+        (
+            "other claims under the signature",
+            format!("{}.{}.{}", parts[0], base64url(with(json!({ "sub": "root" })).to_string().as_bytes()), parts[2]),
+        ),
         ("cut", good[..good.len() - 4].to_owned()),
     ];
     let mut told = std::collections::BTreeSet::new();
@@ -84,7 +92,8 @@ fn a_token_for_one_target_is_good_for_nothing_else_and_ends_the_session_with_its
     assert_eq!(wider.status.and_then(|status| status.code()), Some(3), "{}{}", wider.stdout, wider.stderr);
     let short = gateway.issuer().sign(&with(json!({ "exp": now() + 4 }))).unwrap();
     let start = std::time::Instant::now();
-    let words = ["-c", QUESTION, "-c", "SELECT count(*) FROM generate_series(1, 100000000000)", "-c", "SELECT 'still here'"];
+    let words =
+        ["-c", QUESTION, "-c", "SELECT count(*) FROM generate_series(1, 100000000000)", "-c", "SELECT 'still here'"];
     let ended = vestibule_e2e::run::run(&mut gateway.psql(&short, &words), Duration::from_secs(40)).unwrap();
     assert!(ended.stdout.contains("let in"), "{}{}", ended.stdout, ended.stderr);
     assert!(start.elapsed() < Duration::from_secs(12), "the session outlived its token");

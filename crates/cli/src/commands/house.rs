@@ -73,9 +73,13 @@ pub fn load(file: &Path) -> Result<Resolved, Failure> {
 pub async fn serve(globals: &Globals) -> Done {
     let resolved = load(&globals.config)?;
     let grace = resolved.drain;
-    vestibule_gateway::logging::start(resolved.log).map_err(|e| Failure::new(Kind::Other, "the log cannot be started", e, ""))?;
-    let listeners: Vec<String> =
-        resolved.listeners.iter().map(|l| format!("{} ({}) on {}", l.name, l.protocol.manifest().title, l.listen)).collect();
+    vestibule_gateway::logging::start(resolved.log)
+        .map_err(|e| Failure::new(Kind::Other, "the log cannot be started", e, ""))?;
+    let listeners: Vec<String> = resolved
+        .listeners
+        .iter()
+        .map(|l| format!("{} ({}) on {}", l.name, l.protocol.manifest().title, l.listen))
+        .collect();
     let api_url = resolved.api.url.clone();
     let mut signals = Signals::new()?;
     let gateway = Gateway::start(resolved, system_clock()).await.map_err(|error| not_started(&error))?;
@@ -99,7 +103,14 @@ pub async fn serve(globals: &Globals) -> Done {
         }
     };
     api.abort();
-    drained.map_err(|e| Failure::new(Kind::Other, "the ledger could not be closed in order", e, "start the gateway again: it says what was lost"))
+    drained.map_err(|e| {
+        Failure::new(
+            Kind::Other,
+            "the ledger could not be closed in order",
+            e,
+            "start the gateway again: it says what was lost",
+        )
+    })
 }
 
 fn not_started(error: &StartError) -> Failure {

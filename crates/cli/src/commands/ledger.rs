@@ -26,7 +26,8 @@ fn dir(args: &LedgerDir, globals: &Globals) -> Result<PathBuf, Failure> {
 }
 
 fn reader(dir: &Path) -> Result<Reader, Failure> {
-    Reader::open(dir).map_err(|e| Failure::new(Kind::NotFound, "the ledger cannot be read", e, "name its directory with `--dir`"))
+    Reader::open(dir)
+        .map_err(|e| Failure::new(Kind::NotFound, "the ledger cannot be read", e, "name its directory with `--dir`"))
 }
 
 fn verify(args: &Verify, globals: &Globals) -> Done {
@@ -68,7 +69,8 @@ fn as_json(report: &Report) -> serde_json::Value {
 
 /// A verifier key: the line itself, or a file that holds it.
 fn verifier(given: &str) -> Result<VerifierKey, Failure> {
-    let line = if given.matches('+').count() >= 2 { given.to_owned() } else { read(Path::new(given), "the verifier key")? };
+    let line =
+        if given.matches('+').count() >= 2 { given.to_owned() } else { read(Path::new(given), "the verifier key")? };
     VerifierKey::parse(line.trim()).map_err(|e| {
         let next = "write the line `name+hash+key` that `vestibule init` printed, or a file that holds it";
         Failure::new(Kind::Usage, "that is no verifier key", e, next)

@@ -75,16 +75,31 @@ fn choose<'a>(discovery: &'a Discovery, name: Option<&str>) -> Result<&'a Issuer
             "jobs use `vestibule exchange`; people need an `[[issuer]]` with a `client_id` in the gateway's configuration",
         )),
         (Some(name), all) => all.iter().find(|issuer| issuer.name == name).copied().ok_or_else(|| {
-            Failure::new(Kind::NotFound, format!("there is no issuer `{name}` to log in at"), "", format!("there are: {}", names()))
+            Failure::new(
+                Kind::NotFound,
+                format!("there is no issuer `{name}` to log in at"),
+                "",
+                format!("there are: {}", names()),
+            )
         }),
         (None, [only]) => Ok(only),
-        (None, _) => Err(Failure::new(Kind::Usage, "several issuers are trusted", "", format!("add --issuer, one of: {}", names()))),
+        (None, _) => Err(Failure::new(
+            Kind::Usage,
+            "several issuers are trusted",
+            "",
+            format!("add --issuer, one of: {}", names()),
+        )),
     }
 }
 
 async fn provider(known: &Known, issuer: &IssuerView) -> Result<LoginClient, Failure> {
     let ca = known.ca.as_ref().map(std::fs::read).transpose().map_err(|e| {
-        Failure::new(Kind::Usage, "the certificates to trust cannot be read", e, "name a file with certificates in PEM with `--ca`")
+        Failure::new(
+            Kind::Usage,
+            "the certificates to trust cannot be read",
+            e,
+            "name a file with certificates in PEM with `--ca`",
+        )
     })?;
     let client_id = issuer.client_id.as_deref().unwrap_or_default();
     LoginClient::discover(&issuer.issuer, client_id, &issuer.scopes, ca.as_deref()).await.map_err(failed)
@@ -150,8 +165,12 @@ fn keep(known: &Known, issuer: &IssuerView, token: String, expires: i64, tokens:
 
 fn failed(error: LoginError) -> Failure {
     let (kind, next) = match &error {
-        LoginError::Provider { .. } => (Kind::Unreachable, "check that the provider is up; its certificate authority can be named with `--ca`"),
-        LoginError::Refused(_) | LoginError::Mismatch(_) | LoginError::Expired => (Kind::NotAllowed, "run `vestibule login` again"),
+        LoginError::Provider { .. } => {
+            (Kind::Unreachable, "check that the provider is up; its certificate authority can be named with `--ca`")
+        }
+        LoginError::Refused(_) | LoginError::Mismatch(_) | LoginError::Expired => {
+            (Kind::NotAllowed, "run `vestibule login` again")
+        }
         LoginError::NotOffered(_) => (Kind::Other, "try the other way: with or without `--device`"),
         LoginError::Here(_) => (Kind::Other, ""),
     };

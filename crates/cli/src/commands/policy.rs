@@ -29,7 +29,8 @@ async fn explain(args: &Explain, globals: &Globals) -> Done {
     let resolved = house::load(&globals.config)?;
     let identity = identity(args)?;
     let catalogs = Catalogs::read(&resolved, &args.target).await;
-    let asked = catalogs.ask(&resolved, &args.target, &args.statement).map_err(|why| Failure::new(Kind::Usage, why, "", ""))?;
+    let asked =
+        catalogs.ask(&resolved, &args.target, &args.statement).map_err(|why| Failure::new(Kind::Usage, why, "", ""))?;
     let found = explained(&resolved.policies, &identity, &asked, Timestamp::from_seconds(crate::signed::now()));
     if globals.json {
         json(&found);
@@ -42,7 +43,12 @@ async fn explain(args: &Explain, globals: &Globals) -> Done {
 
 fn identity(args: &Explain) -> Result<Identity, Failure> {
     let (issuer, subject) = args.identity.split_once('|').ok_or_else(|| {
-        Failure::new(Kind::Usage, format!("`{}` is no identity", args.identity), "", "write `issuer|subject`, for example `staff|dana`")
+        Failure::new(
+            Kind::Usage,
+            format!("`{}` is no identity", args.identity),
+            "",
+            "write `issuer|subject`, for example `staff|dana`",
+        )
     })?;
     Ok(Identity {
         issuer: issuer.to_owned(),
@@ -74,7 +80,12 @@ async fn test(globals: &Globals) -> Done {
     }
     match failed {
         0 => Ok(()),
-        _ => Err(Failure::new(Kind::NotInOrder, format!("{failed} expectations are not met"), "", "mend the policies, or the expectations")),
+        _ => Err(Failure::new(
+            Kind::NotInOrder,
+            format!("{failed} expectations are not met"),
+            "",
+            "mend the policies, or the expectations",
+        )),
     }
 }
 
@@ -104,7 +115,9 @@ impl Catalogs {
             Ok(Some(snapshot)) => Self([(name.to_owned(), snapshot)].into()),
             Ok(None) => Self(BTreeMap::new()),
             Err(error) => {
-                note(format!("vestibule: {error}; its statements are read without its catalog, so less of them is understood"));
+                note(format!(
+                    "vestibule: {error}; its statements are read without its catalog, so less of them is understood"
+                ));
                 Self(BTreeMap::new())
             }
         }
