@@ -13,6 +13,9 @@ mod signed;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Statements nest, and are read by recursion up to a fixed depth: that depth must fit. Address space, not memory.
+const STACK: usize = 32 << 20;
+
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     // The one provider of cryptography; libraries that ask for "the" provider get it.
@@ -21,7 +24,7 @@ fn main() -> ExitCode {
         return ExitCode::from(6);
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match runtime.enable_all().thread_stack_size(vestibule_gateway::STACK).build() {
+    let runtime = match runtime.enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => runtime,
         Err(e) => {
             output::note(format!("vestibule: cannot start: {e}"));

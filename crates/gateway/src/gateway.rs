@@ -3,7 +3,6 @@
 use crate::catalogs::Crawlers;
 use crate::config::{Config, Resolved};
 use crate::index::Index;
-use crate::lanes::Lanes;
 use crate::metrics::Metrics;
 use crate::open::{self, StartError};
 use crate::{Clock, listen, rules};
@@ -42,8 +41,6 @@ pub struct Gateway {
     pub(crate) crawlers: Mutex<Crawlers>,
     pub(crate) turn: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
-    /// Where sessions run; they go on while the gateway drains.
-    lanes: Arc<Lanes>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -69,7 +66,6 @@ impl Gateway {
         for listener in &resolved.listeners {
             bound.push(listen::bind(listener.clone()).await.map_err(StartError::Listen)?);
         }
-        let lanes = Arc::new(Lanes::start().map_err(|e| StartError::Internal(e.to_string()))?);
         let opened = open::open(&resolved, &clock).await?;
         let (stop, stopped) = watch::channel(false);
         let gateway = Arc::new(Self {
@@ -84,20 +80,12 @@ impl Gateway {
             crawlers: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
             stop,
-            lanes,
             tasks: Mutex::default(),
         });
         gateway.follow_catalogs();
         let mut tasks: Vec<_> = bound
             .into_iter()
-            .map(|bound| {
-                tokio::spawn(listen::accept(
-                    bound,
-                    Arc::clone(&gateway.house),
-                    Arc::clone(&gateway.lanes),
-                    stopped.clone(),
-                ))
-            })
+            .map(|bound| tokio::spawn(listen::accept(bound, Arc::clone(&gateway.house), stopped.clone())))
             .collect();
         tasks.push(tokio::spawn(Arc::clone(&gateway.index).run(gateway.store.clone())));
         tasks.push(tokio::spawn(Self::housekeeping(Arc::downgrade(&gateway))));

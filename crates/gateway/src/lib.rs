@@ -9,7 +9,6 @@ pub mod explain;
 mod gateway;
 mod index;
 pub mod init;
-mod lanes;
 mod listen;
 pub mod logging;
 pub mod metrics;
@@ -20,7 +19,6 @@ mod revoked;
 mod rules;
 
 pub use gateway::{Gateway, NotReady};
-pub use lanes::STACK;
 pub use open::StartError;
 
 use std::sync::Arc;

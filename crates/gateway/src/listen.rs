@@ -1,7 +1,6 @@
 //! Listeners: from a socket that is ready to a session of its own.
 
 use crate::config::{self, ListenerConfig};
-use crate::lanes::Lanes;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,10 +32,9 @@ pub(crate) async fn bind(config: ListenerConfig) -> Result<Bound, String> {
     Ok(Bound { config, tcp, tls })
 }
 
-/// Accepts until `stop` turns true; every connection goes on in a lane.
-pub(crate) async fn accept(bound: Bound, house: Arc<House>, lanes: Arc<Lanes>, mut stop: watch::Receiver<bool>) {
+/// Accepts until `stop` turns true; every connection goes on in a task of its own.
+pub(crate) async fn accept(bound: Bound, house: Arc<House>, mut stop: watch::Receiver<bool>) {
     let Bound { config, tcp, tls } = bound;
-    let config = Arc::new(config);
     let places = Arc::new(Semaphore::new(config.max_connections));
     tracing::info!(listener = %config.name, address = %config.listen, "listening");
     loop {
@@ -48,14 +46,12 @@ pub(crate) async fn accept(bound: Bound, house: Arc<House>, lanes: Arc<Lanes>, m
         match accepted {
             Ok((tcp, peer)) => match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => {
-                    let (config, tls, house) = (Arc::clone(&config), Arc::clone(&tls), Arc::clone(&house));
-                    let moved = lanes.run(tcp, move |tcp| async move {
-                        vestibule_session::serve(house, arrival(&config, &tls, tcp, peer)).await;
+                    let arrival = arrival(&config, &tls, tcp, peer);
+                    let house = Arc::clone(&house);
+                    tokio::spawn(async move {
+                        vestibule_session::serve(house, arrival).await;
                         drop(place);
                     });
-                    if let Err(error) = moved {
-                        tracing::warn!(%peer, %error, "a connection could not be served");
-                    }
                 }
                 Err(_) => {
                     tracing::warn!(listener = %config.name, %peer, limit = config.max_connections, "too many connections; closed");
