@@ -237,7 +237,7 @@ impl World {
         let state = self.state(self.requests[request].0.number).await;
         let model = &self.requests[request].1;
         let run = |order: [(usize, bool, bool); 2]| {
-            let mut copy = Model { yes: model.yes, ..*model };
+            let mut copy = Model { yes: model.yes.clone(), ..*model };
             let fits = order.iter().all(|(who, yes, ok)| copy.rule(*who, *yes, now, ledger) == *ok);
             (fits && copy.state == state).then_some(copy)
         };
