@@ -24,7 +24,7 @@ const LEAKY: &[(&str, &[&str])] = &[
     ("pg_catalog.pg_stats_ext_exprs", &STATISTICS),
     ("pg_catalog.pg_statistic", &["stavalues1", "stavalues2", "stavalues3", "stavalues4", "stavalues5"]),
     ("pg_catalog.pg_statistic_ext_data", &["stxdmcv", "stxdexpr", "stxdndistinct", "stxddependencies"]),
-    ("pg_catalog.pg_stat_activity", &["query"]),
+    ("pg_catalog.pg_stat_activity", &["query", "application_name"]),
     ("pg_catalog.pg_stat_progress_copy", &[]),
     ("pg_stat_statements", &["query"]),
     ("pg_stat_monitor", &["query", "query_plan", "message", "comments", "relations"]),

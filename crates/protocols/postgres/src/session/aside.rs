@@ -6,6 +6,20 @@ use crate::wire::{body, build};
 use std::sync::Arc;
 use vestibule_core::{Field, OpId, Origin, Side, Steps, Treatment, ValueKind, WireError};
 
+/// Parameters whose values come from a fixed list.
+const PLAIN_PARAMETERS: [&[u8]; 10] = [
+    b"client_encoding",
+    b"DateStyle",
+    b"default_transaction_read_only",
+    b"in_hot_standby",
+    b"integer_datetimes",
+    b"IntervalStyle",
+    b"is_superuser",
+    b"server_encoding",
+    b"server_version",
+    b"standard_conforming_strings",
+];
+
 impl Session {
     /// NoticeResponse, NotificationResponse, ParameterStatus: at any time.
     pub(super) fn unasked(&mut self, answer: Answer<'_>, out: &mut Steps) -> Result<(), WireError> {
@@ -14,7 +28,9 @@ impl Session {
                 let mut parts = body(answer.frame).split(|b| *b == 0);
                 let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
                 self.names.parameter(name, value);
-                self.relay(answer, None, out);
+                if self.may_tell(name) {
+                    self.relay(answer, None, out);
+                }
                 Ok(())
             }
             b'A' if self.withholds_payloads() => self.notify_without_payload(answer, out),
@@ -24,6 +40,14 @@ impl Session {
             }
             _ => self.say_failed(answer, self.answered_op(), out),
         }
+    }
+
+    /// Whether the client is told a parameter. Code that touches masked values could have put one into any whose values
+    /// are free text; those of the others come from a fixed list.
+    fn may_tell(&self, name: &[u8]) -> bool {
+        let terms = self.answered_op().and_then(|id| self.ops.get(id)).and_then(|op| op.terms.as_ref());
+        let free = !PLAIN_PARAMETERS.contains(&name);
+        !(self.phi && free && (self.opaque || terms.is_some_and(|terms| terms.scrub)))
     }
 
     /// Whether words from nowhere are masked for this client.

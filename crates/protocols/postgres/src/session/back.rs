@@ -162,7 +162,12 @@ impl Session {
     fn plan_rows(&mut self, answer: Answer<'_>, id: Option<OpId>) -> Result<(), WireError> {
         let Some(op) = id.and_then(|id| self.ops.get_mut(id)) else { return Ok(()) };
         let Some(terms) = &op.terms else { return Ok(()) };
-        let known = Known { catalog: self.catalog.as_deref(), version: self.version, shadowed: self.names.shadowed };
+        let known = Known {
+            catalog: self.catalog.as_deref(),
+            version: self.version,
+            shadowed: self.names.shadowed,
+            opaque: self.opaque,
+        };
         let mut strange = Vec::new();
         let plan = plan(body(answer.frame), &op.source, &terms.mask, known, &mut strange)?;
         op.tally.clear();

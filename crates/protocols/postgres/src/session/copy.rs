@@ -96,7 +96,12 @@ impl Session {
         let mut reader = Reader::new(body(answer.frame), "CopyOutResponse");
         let binary = reader.u8()? == 1;
         let count = reader.count()?;
-        let known = Known { catalog: self.catalog.as_deref(), version: self.version, shadowed: self.names.shadowed };
+        let known = Known {
+            catalog: self.catalog.as_deref(),
+            version: self.version,
+            shadowed: self.names.shadowed,
+            opaque: self.opaque,
+        };
         let op =
             id.and_then(|id| self.ops.get_mut(id)).ok_or_else(|| malformed("a copy that no operation asked for"))?;
         let terms = op.terms.as_ref().ok_or_else(|| malformed("a copy without a permit"))?;

@@ -80,6 +80,8 @@ struct Session {
     restructured: bool,
     /// Tables that a newer catalog was asked for.
     strangers: HashSet<u32>,
+    /// Code ran here that could put masked values into the session's own settings.
+    opaque: bool,
     /// The mask of the last permitted operation, for what arrives outside of any.
     last_mask: Option<Arc<dyn Mask>>,
     scratch: Scratch,
@@ -121,6 +123,7 @@ impl Session {
             ended: None,
             restructured: false,
             strangers: HashSet::new(),
+            opaque: false,
             last_mask: None,
             scratch: Scratch::default(),
             gone: false,
@@ -167,6 +170,7 @@ impl Interpreter for Session {
             Ruling::Permit(terms) => {
                 self.last_mask = Some(Arc::clone(&terms.mask));
                 if let Some(op) = self.ops.get_mut(id) {
+                    self.opaque |= self.phi && terms.scrub && op.reach.cursors;
                     op.noticed = terms.notice.is_none();
                     op.terms = Some(terms);
                 }

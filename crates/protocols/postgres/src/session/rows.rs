@@ -88,6 +88,7 @@ pub(super) struct Planned {
     mask: usize,
     catalog: u64,
     shadowed: bool,
+    opaque: bool,
     plan: Arc<RowPlan>,
     // Keeps the mask alive, so that no other can come to lie at its address.
     _mask: MaskHeld,
@@ -107,6 +108,22 @@ pub(super) struct Known<'a> {
     pub catalog: Option<&'a Catalog>,
     pub version: u64,
     pub shadowed: bool,
+    /// Code ran that could put masked values where no table is read from: settings, locks, sequences.
+    pub opaque: bool,
+}
+
+impl Known<'_> {
+    /// After such code, what reads no table may still tell (`SHOW application_name`, `current_setting(…)`), and so may
+    /// the server's list of settings.
+    fn doubt(self, lineage: Lineage) -> Lineage {
+        let settings = |column: &ColumnRef| &*column.relation == "pg_catalog.pg_settings";
+        let doubtful = match &lineage {
+            Lineage::Column(column) => settings(column),
+            Lineage::Derived(columns) => columns.is_empty() || columns.iter().any(settings),
+            Lineage::Unknown => false,
+        };
+        if self.opaque && doubtful { Lineage::Unknown } else { lineage }
+    }
 }
 
 /// Plans the rows that a RowDescription announces. The OIDs of tables the catalog does not know go to `strange`.
@@ -124,6 +141,7 @@ pub(super) fn plan(
         && have.mask == address
         && have.catalog == known.version
         && have.shadowed == known.shadowed
+        && have.opaque == known.opaque
         && *have.description == *description
     {
         return Ok(Arc::clone(&have.plan));
@@ -132,7 +150,7 @@ pub(super) fn plan(
     let lineages: Vec<Lineage> = columns
         .iter()
         .enumerate()
-        .map(|(at, column)| lineage(column, at, columns.len(), source, known, strange))
+        .map(|(at, column)| known.doubt(lineage(column, at, columns.len(), source, known, strange)))
         .collect();
     let names: Vec<_> = columns.iter().map(|c| String::from_utf8_lossy(c.name)).collect();
     let fields: Vec<Field<'_>> = columns
@@ -149,6 +167,7 @@ pub(super) fn plan(
             mask: address,
             catalog: known.version,
             shadowed: known.shadowed,
+            opaque: known.opaque,
             plan: Arc::clone(&plan),
             _mask: MaskHeld(Arc::clone(mask)),
         });
@@ -168,7 +187,7 @@ pub(super) fn plan_copy(
     let lineages: Vec<Lineage> = (0..count)
         .map(|at| {
             let said = from_output(source.output(), at, count);
-            if known.shadowed { distrust(said) } else { said }
+            known.doubt(if known.shadowed { distrust(said) } else { said })
         })
         .collect();
     let oid = |at: usize| {
