@@ -204,6 +204,38 @@ pub struct SessionView {
     pub revealed: BTreeMap<String, u64>,
 }
 
+/// Body of `POST /v1/revocations`, query of `DELETE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// Whose access: `issuer|subject`.
+    pub identity: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST /v1/revocations`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Whose access.
+    pub identity: String,
+    /// How many open sessions were ended.
+    pub sessions: usize,
+}
+
+/// An identity whose access is revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationView {
+    /// `issuer|subject`.
+    pub identity: String,
+    /// When.
+    pub at: String,
+    /// By whom, as `issuer|subject`.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// Query of `GET /v1/sessions`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

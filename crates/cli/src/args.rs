@@ -82,6 +82,12 @@ pub enum Command {
     Sessions(Sessions),
     /// End a session
     End(End),
+    /// Revoke somebody's access: no token of theirs is good any more, and their sessions end
+    Revoke(Access),
+    /// Restore access that was revoked
+    Restore(Access),
+    /// List whose access is revoked
+    Revocations,
     /// Show a session as its client saw it; that you looked is itself recorded
     Replay(Replay),
     /// Verify and read the ledger
@@ -224,6 +230,16 @@ pub struct End {
     /// The session's id, as `sessions` lists it
     pub sid: String,
     /// Why; the session's client is told, and it goes on the ledger
+    #[arg(long, short = 'r')]
+    pub reason: String,
+}
+
+/// `revoke`, `restore`
+#[derive(Debug, Args)]
+pub struct Access {
+    /// Whose: `issuer|subject`, as `whoami` and `--json sessions` have it
+    pub identity: String,
+    /// Why; it goes on the ledger, and clients whose sessions end are told
     #[arg(long, short = 'r')]
     pub reason: String,
 }

@@ -114,6 +114,53 @@ fn an_operator_ends_a_session_and_its_client_is_told_why() {
 }
 
 #[test]
+fn revoked_access_ends_sessions_and_tokens_until_it_is_restored() {
+    let server = clinic(5);
+    let mut gateway = guarded(&server);
+    let (kim, olga) = (token(&gateway, "kim", &["dba"]), token(&gateway, "olga", &["operators"]));
+    let whole = json(&gateway, &kim, &["whoami"])["id"].as_str().unwrap().to_owned();
+    let mut psql = gateway.psql(&kim, &["-c", LONG]);
+    let session = psql.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the session is open", || json(&gateway, &olga, &["sessions", "--open"]).as_array()?.first().cloned());
+    let rule = |gateway: &Gateway, who: &str, words: &[&str]| gateway.cli(who, words).unwrap();
+    for (who, identity, words) in [
+        (&kim, "issuer|other", "this takes the role admin or operator"),
+        (&olga, "kim", "issuer|subject"),
+        (&olga, "nowhere|kim", "issuer|subject"),
+        (&olga, json(&gateway, &olga, &["whoami"])["id"].as_str().unwrap(), "nobody revokes their own access"),
+    ] {
+        let refused = rule(&gateway, who, &["revoke", identity, "--reason", "a test"]);
+        assert!(!refused.success() && refused.stderr.contains(words), "{identity}: {}", refused.stderr);
+    }
+    let start = Instant::now();
+    let revoked = rule(&gateway, &olga, &["revoke", &whole, "--reason", "kim left the company"]);
+    assert!(revoked.stdout.contains("being ended: 1"), "{}{}", revoked.stdout, revoked.stderr);
+    let out = session.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(words.contains("revoked access") && words.contains("kim left the company"), "{words}");
+    assert!(start.elapsed() < Duration::from_secs(3));
+    // Neither the old token nor a new one, here or at the API; nor after a start.
+    let again = token(&gateway, "kim", &["dba"]);
+    for start in [false, true] {
+        if start {
+            gateway.stop("TERM").unwrap();
+            gateway.run().unwrap();
+        }
+        for token in [&kim, &again] {
+            assert!(!gateway.query(token, "SELECT 1").unwrap().success());
+            assert!(!rule(&gateway, token, &["whoami"]).success());
+        }
+    }
+    assert_eq!(json(&gateway, &olga, &["revocations"])[0]["reason"], "kim left the company");
+    assert!(rule(&gateway, &olga, &["restore", &whole, "--reason", "it was another kim"]).success());
+    assert!(!rule(&gateway, &olga, &["restore", &whole, "--reason", "twice"]).success());
+    assert!(gateway.query(&kim, "SELECT 1").unwrap().success());
+    for kind in ["access.revoked", "access.restored"] {
+        assert_eq!(of_kind(&entries(&gateway), kind)[0]["body"]["identity"], *whole);
+    }
+}
+
+#[test]
 fn requests_for_approval_are_counted() {
     let server = clinic(5);
     let gateway = guarded(&server);

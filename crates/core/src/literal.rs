@@ -31,11 +31,11 @@ pub fn redact_literals(
     for literal in literals {
         let hide = literal.secret
             || !literal.harmless
-            && if literal.columns.is_empty() {
-                unknown_is_phi
-            } else {
-                literal.columns.iter().any(|c| is_phi(&c.relation, &c.column))
-            };
+                && if literal.columns.is_empty() {
+                    unknown_is_phi
+                } else {
+                    literal.columns.iter().any(|c| is_phi(&c.relation, &c.column))
+                };
         let (Some(before), Some(itself)) = (text.get(at..literal.span.start), text.get(literal.span.clone())) else {
             return "(text withheld: its literals could not be located)".to_owned();
         };

@@ -57,12 +57,8 @@ impl Guarded {
         if let Some(folder) = command.get_current_dir() {
             shell.current_dir(folder);
         }
-        let mut keeper = shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(sink)
-            .spawn()
-            .doing("cannot run sh")?;
+        let mut keeper =
+            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(sink).spawn().doing("cannot run sh")?;
         let pid = keeper.stdout.take().and_then(|pipe| BufReader::new(pipe).lines().next()?.ok()?.parse().ok());
         let pid = pid.ok_or_else(|| failure("the keeper of a process did not start"))?;
         Ok(Self { keeper, pid, log: log.to_path_buf() })

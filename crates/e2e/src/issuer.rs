@@ -30,16 +30,21 @@ impl Issuer {
         let home = TempDir::new("issuer")?;
         let key = home.path().join("key.pem");
         let mut genrsa = Command::new("openssl");
-        output(genrsa.args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"]).arg(&key))
-            .or_else(|_| {
-                // Before OpenSSL 3.2 there is no -quiet.
-                let mut genrsa = Command::new("openssl");
-                output(genrsa.args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"]).arg(&key))
-            })?;
+        output(
+            genrsa
+                .args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"])
+                .arg(&key),
+        )
+        .or_else(|_| {
+            // Before OpenSSL 3.2 there is no -quiet.
+            let mut genrsa = Command::new("openssl");
+            output(genrsa.args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"]).arg(&key))
+        })?;
         let modulus = output(Command::new("openssl").args(["rsa", "-noout", "-modulus", "-in"]).arg(&key))?;
         let hex = modulus.trim().strip_prefix("Modulus=").ok_or_else(|| failure("openssl told no modulus"))?;
         let n = base64url(&unhex(hex)?);
-        let jwks = json!({ "keys": [{ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "test", "n": n, "e": "AQAB" }] });
+        let jwks =
+            json!({ "keys": [{ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "test", "n": n, "e": "AQAB" }] });
         std::fs::write(home.path().join("jwks.json"), jwks.to_string()).doing("cannot write the keys")?;
         Ok(Self { home })
     }
@@ -68,7 +73,8 @@ impl Issuer {
     /// When `openssl` fails.
     pub fn sign(&self, claims: &Value) -> Outcome<String> {
         let header = json!({ "alg": "RS256", "kid": "test", "typ": "JWT" });
-        let signed = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
+        let signed =
+            format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
         let input = self.home.path().join(format!("to-sign-{:?}", std::thread::current().id()));
         std::fs::write(&input, &signed).doing("cannot write what is to be signed")?;
         let mut openssl = Command::new("openssl");
@@ -114,7 +120,15 @@ mod tests {
 
     #[test]
     fn base64url_is_that_of_the_rfc() {
-        for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"), ("foobar", "Zm9vYmFy")] {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg"),
+            ("fo", "Zm8"),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg"),
+            ("fooba", "Zm9vYmE"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(base64url(bytes.as_bytes()), text);
         }
         assert_eq!(base64url(&[0xfb, 0xff]), "-_8");

@@ -24,12 +24,8 @@ pub const DATABASE: &str = "clinic";
 pub const PASSWORD: &str = "only-for-tests-7Qx";
 
 /// A role for each way to log in: its name and the word in `pg_hba.conf`.
-pub const LOGINS: [(&str, &str); 4] = [
-    ("clinic_app", "scram-sha-256"),
-    ("clinic_md5", "md5"),
-    ("clinic_password", "password"),
-    ("clinic_cert", "cert"),
-];
+pub const LOGINS: [(&str, &str); 4] =
+    [("clinic_app", "scram-sha-256"), ("clinic_md5", "md5"), ("clinic_password", "password"), ("clinic_cert", "cert")];
 
 /// Where one version's programs are.
 #[derive(Debug, Clone)]

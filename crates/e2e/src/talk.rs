@@ -273,11 +273,14 @@ mod tests {
 
     #[test]
     fn a_client_that_stops_short_is_a_failure() {
-        let client = Client { name: "cut", command: || {
-            let mut command = Command::new("sh");
-            command.args(["-c", r#"echo '{"name":"a","ok":true}'"#]);
-            Ok(command)
-        } };
+        let client = Client {
+            name: "cut",
+            command: || {
+                let mut command = Command::new("sh");
+                command.args(["-c", r#"echo '{"name":"a","ok":true}'"#]);
+                Ok(command)
+            },
+        };
         let address = Address {
             host: "localhost".to_owned(),
             port: 1,

@@ -5,6 +5,7 @@ use crate::config::{Config, Resolved};
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::open::{self, StartError};
+use crate::revoked::Revoked;
 use crate::{Clock, listen, rules};
 use serde_json::json;
 use std::path::Path;
@@ -39,6 +40,7 @@ pub struct Gateway {
     pub(crate) rules: watch::Sender<Arc<Rules>>,
     pub(crate) mask_keys: MaskKeys,
     pub(crate) crawlers: Mutex<Crawlers>,
+    pub(crate) revoked: Arc<Revoked>,
     pub(crate) turn: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -78,6 +80,7 @@ impl Gateway {
             rules: opened.rules,
             mask_keys: opened.mask_keys,
             crawlers: Mutex::default(),
+            revoked: opened.revoked,
             turn: tokio::sync::Mutex::new(()),
             stop,
             tasks: Mutex::default(),

@@ -20,6 +20,7 @@ mod rules;
 
 pub use gateway::{Gateway, NotReady};
 pub use open::StartError;
+pub use revoked::RevokeError;
 
 use std::sync::Arc;
 use vestibule_core::Timestamp;

@@ -58,6 +58,7 @@ pub enum StartError {
 pub(crate) struct Opened {
     pub house: Arc<House>,
     pub store: Store,
+    pub revoked: Arc<Revoked>,
     pub metrics: Arc<Metrics>,
     pub index: Arc<Index>,
     pub rules: watch::Sender<Arc<Rules>>,
@@ -91,8 +92,9 @@ pub(crate) async fn open(resolved: &Arc<Resolved>, clock: &Clock) -> Result<Open
     for revocation in store.revocations().await? {
         revoked.add(revocation.kind, &revocation.subject);
     }
-    let prover = Prover::new(&resolved.name, token_keys, resolved.issuers.clone(), life(resolved), revoked)
-        .map_err(|e| StartError::Issuers(e.to_string()))?;
+    let prover =
+        Prover::new(&resolved.name, token_keys, resolved.issuers.clone(), life(resolved), Arc::clone(&revoked) as _)
+            .map_err(|e| StartError::Issuers(e.to_string()))?;
     let index = Index::new(Arc::clone(&metrics));
     let (rules, in_force) = watch::channel(Arc::new(rules::rules(resolved, &mask_keys, None)));
     let house = Arc::new(House {
@@ -108,7 +110,7 @@ pub(crate) async fn open(resolved: &Arc<Resolved>, clock: &Clock) -> Result<Open
         clock: Arc::clone(clock),
         observer: Arc::clone(&index) as Arc<dyn vestibule_session::Observer>,
     });
-    Ok(Opened { house, store, metrics, index, rules, mask_keys, recording_key: Arc::new(recording_key) })
+    Ok(Opened { house, store, revoked, metrics, index, rules, mask_keys, recording_key: Arc::new(recording_key) })
 }
 
 fn key_error(path: PathBuf, why: impl std::fmt::Display) -> StartError {

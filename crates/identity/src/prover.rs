@@ -23,6 +23,10 @@ pub trait Revocations: Send + Sync {
     fn token(&self, id: &str) -> bool;
     /// Whether the identity, as `issuer|subject`, was revoked.
     fn identity(&self, id: &str) -> bool;
+    /// True only if nothing at all is revoked, so that nobody's id need be made to ask.
+    fn none(&self) -> bool {
+        false
+    }
 }
 
 /// How long Vestibule's tokens are good.
@@ -216,6 +220,13 @@ impl Prover {
         Ok(verified)
     }
 
+    /// Whether the identity, or one it acts for, was revoked since it was proven.
+    #[must_use]
+    pub fn revoked(&self, identity: &Identity) -> bool {
+        !self.revoked.none()
+            && (self.revoked.identity(&identity.id()) || identity.acting_for.iter().any(|id| self.revoked.identity(id)))
+    }
+
     /// What may change between two uses of one token.
     fn stands(&self, trust: &Trust, verified: &Verified, now: Timestamp) -> Result<(), ProofError> {
         let identity = &verified.identity;
@@ -229,7 +240,7 @@ impl Prover {
         if tokens.any(|id| self.revoked.token(id)) {
             return Err(ProofError::new(ProofKind::Revoked, "it, or a token it was made from, was revoked"));
         }
-        if self.revoked.identity(&identity.id()) || identity.acting_for.iter().any(|id| self.revoked.identity(id)) {
+        if self.revoked(identity) {
             return Err(ProofError::new(ProofKind::Revoked, "the identity, or one it acts for, was revoked"));
         }
         Ok(())

@@ -101,14 +101,19 @@ impl Guard {
 
     /// The identity must still be good: a proof that ended ends what is done in its name.
     fn identify(&self) -> Result<(), Refusal> {
-        if self.house.now() < self.facts.identity.expires {
-            return Ok(());
+        let Some((why, next)) = self.unproven() else { return Ok(()) };
+        Err(Refusal::new(RefusalKind::Identity, format!("refused: {why}"), next))
+    }
+
+    /// Why the proof of the identity is no longer good, and what its owner can do.
+    pub(crate) fn unproven(&self) -> Option<(&'static str, &'static str)> {
+        let identity = &self.facts.identity;
+        if self.house.now() >= identity.expires {
+            let next = "get a new one with `vestibule login` or `vestibule token`, and connect again";
+            return Some(("the token of this session has expired", next));
         }
-        Err(Refusal::new(
-            RefusalKind::Identity,
-            "refused: the token of this session has expired",
-            "get a new one with `vestibule login` or `vestibule token`, and connect again",
-        ))
+        let next = "ask whoever runs the gateway; they can restore it";
+        self.house.prover.revoked(identity).then_some(("access was revoked for who opened this session", next))
     }
 
     /// Takes over rules that were reloaded since the last operation, and the day.
@@ -371,10 +376,6 @@ impl Guard {
         let obligations =
             Obligations { policy_version: Arc::clone(self.rules.policy.version()), ..Obligations::default() };
         self.refuse(id, operation, ClassSet::EMPTY, &obligations, refusal).await
-    }
-
-    pub(crate) fn now(&self) -> vestibule_core::Timestamp {
-        self.house.now()
     }
 
     /// The operation's text as it may be stored and shown.

@@ -64,7 +64,6 @@ impl Stream {
     }
 
     async fn drive(&mut self) -> Result<std::convert::Infallible, End> {
-        let expires = self.wires.live.facts.identity.expires;
         self.wires.feed(Side::Target).await?;
         self.wires.feed(Side::Client).await?;
         loop {
@@ -78,21 +77,15 @@ impl Stream {
                 self.wires.pass_cancel_on();
             }
             if ticked {
-                self.still_proven(expires)?;
+                self.still_proven()?;
                 self.wires.feed(Side::Client).await?;
             }
         }
     }
 
-    fn still_proven(&self, expires: vestibule_core::Timestamp) -> Result<(), End> {
-        if self.guard.now() < expires {
-            return Ok(());
-        }
-        Err(End::Cut(Refusal::new(
-            RefusalKind::Identity,
-            "the gateway ended this session: its token has expired",
-            "get a new one with `vestibule login` or `vestibule token`, and connect again",
-        )))
+    fn still_proven(&self) -> Result<(), End> {
+        let Some((why, next)) = self.guard.unproven() else { return Ok(()) };
+        Err(End::Cut(Refusal::new(RefusalKind::Identity, format!("the gateway ended this session: {why}"), next)))
     }
 
     /// Clears what the interpreter asked, one after the other, while the wires go on.

@@ -48,7 +48,9 @@ pub enum StoreError {
     #[error("{0} is empty, and the state that it held is lost; restore it from a backup")]
     Empty(PathBuf),
     /// SQLite cannot open the file: it is damaged, or another process holds it.
-    #[error("{path} cannot be used: {source}; restore it from a backup if it is damaged, stop what holds it if it is locked")]
+    #[error(
+        "{path} cannot be used: {source}; restore it from a backup if it is damaged, stop what holds it if it is locked"
+    )]
     Unusable {
         /// The file.
         path: PathBuf,

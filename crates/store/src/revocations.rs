@@ -84,6 +84,19 @@ impl Store {
         Ok(new)
     }
 
+    /// Takes a revocation back. False if there was none.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn restore(&self, kind: RevocationKind, subject: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM revocations WHERE kind = $1 AND subject = $2")
+            .bind(kind.name())
+            .bind(subject)
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Whether it was revoked.
     ///
     /// # Errors

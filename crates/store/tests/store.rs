@@ -314,6 +314,10 @@ async fn revocations_are_kept_until_what_they_name_has_ended() {
     assert_eq!(store.forget_revocations(Timestamp::from_seconds(60)).await.unwrap(), 0, "a longer one was forgotten");
     assert_eq!(store.forget_revocations(Timestamp::from_seconds(90)).await.unwrap(), 1);
     assert_eq!(store.revocations().await.unwrap(), [revocation("t2", None)]);
+    let kind = revocation("t2", None).kind;
+    assert!(store.restore(kind, "t2").await.unwrap());
+    assert!(!store.restore(kind, "t2").await.unwrap());
+    assert!(!store.is_revoked(kind, "t2").await.unwrap());
 }
 
 #[tokio::test]

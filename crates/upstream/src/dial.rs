@@ -7,7 +7,9 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use vestibule_core::{Established, Fault, FaultKind, Limits, Login, LoginRequest, Nonce, Protocol, Refusal, TargetLogin};
+use vestibule_core::{
+    Established, Fault, FaultKind, Limits, Login, LoginRequest, Nonce, Protocol, Refusal, TargetLogin,
+};
 
 /// How long dialling and login may take together.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);

@@ -82,9 +82,9 @@ impl TargetTls {
             .map_err(|e| TlsProblem::Config(e.to_string()))?;
         let builder = match mode {
             TlsMode::VerifyFull => builder.with_root_certificates(roots),
-            TlsMode::VerifyCa => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(ChainOnly::new(roots, &provider)?)),
+            TlsMode::VerifyCa => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(ChainOnly::new(roots, &provider)?))
+            }
         };
         let mut config = match client {
             None => builder.with_no_client_auth(),

@@ -6,6 +6,7 @@ mod ops;
 mod policy;
 mod replay;
 mod requests;
+mod revocations;
 mod sessions;
 mod token;
 
@@ -38,6 +39,7 @@ pub(crate) fn all(gateway: Arc<Gateway>) -> Router {
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{sid}", get(sessions::one).delete(sessions::end))
         .route("/v1/sessions/{sid}/replay", get(replay::replay))
+        .route("/v1/revocations", get(revocations::list).post(revocations::revoke).delete(revocations::restore))
         .route("/v1/policy/explain", post(policy::explain))
         .route("/v1/evidence", post(evidence::export))
         .fallback(|| async { Problem::not_found("there is no such route; see docs/reference/api.md") })
@@ -56,7 +58,6 @@ async fn count(State(gateway): State<Arc<Gateway>>, request: Request, next: Next
 
 /// A point in time as people write it: RFC 3339 in UTC, or a date.
 pub(crate) fn time(text: &str) -> Result<vestibule_core::Timestamp, Problem> {
-    text.parse().map_err(|_| {
-        Problem::bad_request(format!("`{text}` is no time; write `2026-11-24` or `2026-11-24T08:00:00Z`"))
-    })
+    text.parse()
+        .map_err(|_| Problem::bad_request(format!("`{text}` is no time; write `2026-11-24` or `2026-11-24T08:00:00Z`")))
 }

@@ -49,9 +49,8 @@ pub(crate) async fn replay(
     let archive = Archive::open(&gateway.config().layout.recordings(), vec![(*gateway.recording_key).clone()]);
     let opened = sid.clone();
     let recording = tokio::task::spawn_blocking(move || archive.recording(&opened)).await;
-    let recording = recording
-        .map_err(|e| Problem::fault("the recording could not be read", e))?
-        .map_err(|e| not_opened(&e))?;
+    let recording =
+        recording.map_err(|e| Problem::fault("the recording could not be read", e))?.map_err(|e| not_opened(&e))?;
     let body = json!({
         "sid": sid, "by": caller.identity.id(), "name": caller.identity.name, "of": row.identity_id,
         "target": row.target, "follow": options.follow,

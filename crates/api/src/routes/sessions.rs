@@ -83,10 +83,7 @@ pub(crate) async fn end(
     Query(ending): Query<Ending>,
 ) -> Result<StatusCode, Problem> {
     let caller = caller.unrestricted()?;
-    let reason = vestibule_approval::visible(ending.reason.trim());
-    if reason.is_empty() || reason.chars().count() > MAX_REASON {
-        return Err(Problem::bad_request(format!("say why, in at most {MAX_REASON} characters")));
-    }
+    let reason = said(&ending.reason)?;
     let live = gateway.house.live.list().into_iter().find(|live| *live.facts.sid == *sid);
     let live = live.ok_or_else(|| Problem::not_found("no such session is open"))?;
     if live.facts.identity.id() != caller.identity.id() && !caller.has(&[Role::Admin, Role::Operator]) {
@@ -101,6 +98,15 @@ pub(crate) async fn end(
     let words = format!("{} ended this session: {reason}", caller.identity.name);
     live.end(Refusal::new(RefusalKind::Denied, words, "ask them before you connect again"));
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A reason, as it goes on the ledger.
+pub(crate) fn said(reason: &str) -> Result<String, Problem> {
+    let reason = vestibule_approval::visible(reason.trim());
+    if reason.is_empty() || reason.chars().count() > MAX_REASON {
+        return Err(Problem::bad_request(format!("say why, in at most {MAX_REASON} characters")));
+    }
+    Ok(reason)
 }
 
 /// A session, as clients see it; an open one with what it came to so far.

@@ -8,6 +8,7 @@ mod login;
 mod policy;
 mod replay;
 mod requests;
+mod revocations;
 mod sessions;
 
 use crate::args::{Cli, Command};
@@ -31,6 +32,9 @@ pub async fn run(cli: Cli) -> Done {
         Command::Deny(args) => requests::rule(&args, false, globals).await,
         Command::Sessions(args) => sessions::list(&args, globals).await,
         Command::End(args) => sessions::end(&args, globals).await,
+        Command::Revoke(args) => revocations::revoke(&args, globals).await,
+        Command::Restore(args) => revocations::restore(&args, globals).await,
+        Command::Revocations => revocations::list(globals).await,
         Command::Replay(args) => replay::replay(&args, globals).await,
         Command::Ledger(args) => ledger::run(args, globals),
         Command::Evidence(args) => evidence::write(&args, globals).await,

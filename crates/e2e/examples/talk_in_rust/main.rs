@@ -1,9 +1,14 @@
 //! tokio-postgres: the conversation of Rust's client, told as the others in `tests/clients` tell theirs.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::indexing_slicing, reason = "a test program")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test program"
+)]
 
 mod encryption;
 mod scenarios;
-
 
 use std::future::Future;
 use std::pin::Pin;

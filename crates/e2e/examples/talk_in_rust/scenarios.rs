@@ -57,7 +57,8 @@ async fn values_in_binary(session: Session) -> Seen {
     let array = vec![Some(1_i32), None, Some(3)];
     let sql = "SELECT $1::int8, $2::float8, $3::bool, $4::text, $5::bytea, $6::int4[], $7::int4, now()";
     let none: Option<i32> = None;
-    let row = session.client.query_one(sql, &[&(1_i64 << 62), &0.1_f64, &true, &"ü 李 🏥", &bytes, &array, &none]).await?;
+    let row =
+        session.client.query_one(sql, &[&(1_i64 << 62), &0.1_f64, &true, &"ü 李 🏥", &bytes, &array, &none]).await?;
     same(&row.get::<_, i64>(0), &(1 << 62));
     same(&row.get::<_, f64>(1), &0.1);
     same(&row.get::<_, String>(3), &"ü 李 🏥".to_owned());
@@ -70,12 +71,19 @@ async fn values_in_binary(session: Session) -> Seen {
 
 async fn a_statement_is_described_and_reused(session: Session) -> Seen {
     let db = session.client;
-    let statement = db.prepare_typed(&format!("SELECT id, name FROM {}.t WHERE id = $1", space()), &[Type::INT4]).await?;
+    let statement =
+        db.prepare_typed(&format!("SELECT id, name FROM {}.t WHERE id = $1", space()), &[Type::INT4]).await?;
     for id in 0..100_i32 {
         let row = db.query_one(&statement, &[&id]).await?;
         same(&row.get::<_, String>(1), &format!("näme {id}"));
     }
-    Ok(json!(statement.columns().iter().map(|column| (column.name(), column.type_().name(), column.column_id())).collect::<Vec<_>>()))
+    Ok(json!(
+        statement
+            .columns()
+            .iter()
+            .map(|column| (column.name(), column.type_().name(), column.column_id()))
+            .collect::<Vec<_>>()
+    ))
 }
 
 async fn the_simple_protocol(session: Session) -> Seen {
@@ -215,10 +223,16 @@ async fn cancelling(session: Session) -> Seen {
 async fn types_of_our_own(session: Session) -> Seen {
     let db = session.client;
     let space = space();
-    db.batch_execute(&format!("CREATE TYPE {space}.mood AS ENUM ('well', 'ill'); CREATE TYPE {space}.pair AS (a int, b {space}.mood)"))
-        .await?;
+    db.batch_execute(&format!(
+        "CREATE TYPE {space}.mood AS ENUM ('well', 'ill'); CREATE TYPE {space}.pair AS (a int, b {space}.mood)"
+    ))
+    .await?;
     let statement = db.prepare(&format!("SELECT 'ill'::{space}.mood AS m, ROW(1, 'well')::{space}.pair AS p")).await?;
-    let kinds: Vec<_> = statement.columns().iter().map(|column| format!("{:?}", column.type_().kind()).replace(char::is_numeric, "")).collect();
+    let kinds: Vec<_> = statement
+        .columns()
+        .iter()
+        .map(|column| format!("{:?}", column.type_().kind()).replace(char::is_numeric, ""))
+        .collect();
     assert!(kinds[0].contains("ill"), "{kinds:?}");
     Ok(json!(statement.columns().iter().map(|column| column.type_().name().to_owned()).collect::<Vec<_>>()))
 }
