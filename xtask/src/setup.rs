@@ -11,6 +11,8 @@ use vestibule_e2e::run::{have, output, show};
 use vestibule_e2e::temp::TempDir;
 use vestibule_e2e::{Doing, Outcome, cache, failure, talk};
 
+type Step = fn() -> Outcome<()>;
+
 /// Everything. A step that only some clients need may fail without ending the others: what is missing then fails, or is
 /// skipped, by name where it is used.
 ///
@@ -19,7 +21,7 @@ use vestibule_e2e::{Doing, Outcome, cache, failure, talk};
 pub fn all() -> Outcome<()> {
     say::stage("set-up");
     system(&needed())?;
-    let steps: [(&str, fn() -> Outcome<()>); 7] = [
+    let steps: [(&str, Step); 7] = [
         ("Java archives and servers", jars),
         ("servers", servers),
         ("Python packages", python),

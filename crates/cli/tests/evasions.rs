@@ -1,6 +1,6 @@
 //! Ways around the masks, a list that only grows: statements and conversations that tell something without the gateway,
 //! and nothing through it. The insider here has a login, time, this source, and whatever client there is.
-#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it cannot go on")]
 
 #[path = "common/wire.rs"]
 mod wire;

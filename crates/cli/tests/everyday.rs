@@ -149,17 +149,7 @@ fn words(sql: &str) -> Vec<&str> {
 fn direct(sql: &str) -> (String, String) {
     let world = world();
     let mut psql = std::process::Command::new("psql");
-    psql.args([
-        "-X",
-        "-A",
-        "-t",
-        "-U",
-        &login("scram-sha-256"),
-        "-d",
-        DATABASE,
-        "-p",
-        &world.server.port().to_string(),
-    ]);
+    psql.args(["-X", "-A", "-t", "-U", login("scram-sha-256"), "-d", DATABASE, "-p", &world.server.port().to_string()]);
     psql.arg("-h").arg("localhost").env("PGPASSWORD", vestibule_e2e::postgres::PASSWORD).args(words(sql));
     let ended = run(&mut psql, Duration::from_secs(30)).unwrap();
     (ended.stdout, ended.stderr)

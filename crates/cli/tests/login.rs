@@ -1,4 +1,9 @@
 //! Logging in at a real OpenID Provider, and jobs that bring a token of their own platform.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails where it cannot go on, and says what it skips"
+)]
 
 mod common;
 
