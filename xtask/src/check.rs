@@ -86,4 +86,4 @@ fn cargo_deny() -> Outcome<PathBuf> {
     Err(failure(format!("cargo-deny could not be built: {why}")))
 }
 
-const CARGO_DENY: &str = "0.19";
+const CARGO_DENY: &str = "0.20.2";

@@ -11,7 +11,7 @@ use thiserror::Error;
 pub struct NotaryError(pub String);
 
 /// What [`Approvals`](crate::Approvals) needs of the ledger. The one in production is
-/// [`vestibule_ledger::Journal`]; tests have one that fails on demand.
+/// `vestibule_ledger::Journal`; tests have one that fails on demand.
 pub trait Notary: Send + Sync {
     /// Writes an entry of `kind` and returns once it is durable.
     ///

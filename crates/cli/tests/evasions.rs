@@ -439,6 +439,20 @@ fn blocks(text: &str) -> Vec<String> {
     all
 }
 
+#[test]
+fn what_one_session_notifies_another_is_not_told() {
+    let world = world();
+    let mut listener =
+        Wire::login(world.gateway.port(), &token(&world.gateway, "lou", &["scratch"]), "evasions").unwrap();
+    said(&mut listener, &query("LISTEN ward"));
+    // An application of the house that is not behind the gateway, and somebody who is.
+    world.server.admin(DATABASE, "SELECT pg_notify('ward', ssn) FROM patient").unwrap();
+    world.conversation("scratch", &["SELECT pg_notify('ward', ssn) FROM patient", "NOTIFY ward, 'x'"]);
+    let told = said(&mut listener, &query("SELECT 1"));
+    assert!(told.contains("A ") && told.contains("ward"), "no notification came: {told}");
+    assert_eq!(world.leaked(&told), None, "{told}");
+}
+
 /// What a change returns is masked by where it came from, also where a policy lets the change happen.
 const RETURNED: &[&str] = &[
     "BEGIN;UPDATE patient SET state = left(ssn, 2), sex = left(ssn, 1), city = ssn WHERE id < 9 RETURNING city, state, sex;ROLLBACK",

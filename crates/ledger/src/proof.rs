@@ -1,7 +1,7 @@
 //! Proofs that a stranger can check with a checkpoint alone: that an entry is in the log (inclusion), and that a log
 //! continues an older one (consistency). Algorithms of RFC 9162 section 2.1, text form of `c2sp.org/tlog-proof`.
 //!
-//! A proof says nothing of what was left out; only the full walk ([`crate::verify`]) does.
+//! A proof says nothing of what was left out; only the full walk ([`crate::verify()`]) does.
 
 use crate::error::LedgerError;
 use crate::hash::{Hash, empty_root, node_hash};

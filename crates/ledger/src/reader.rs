@@ -1,7 +1,7 @@
 //! Reads the entries of a ledger in order, from entry bundles and, for what is not bundled yet, from the write-ahead
 //! log. Works beside a running gateway, takes no lock, and changes nothing.
 //!
-//! Reading is not verifying: nothing here is checked against a checkpoint. [`crate::verify`] does that.
+//! Reading is not verifying: nothing here is checked against a checkpoint. [`crate::verify()`] does that.
 
 use crate::Hash;
 use crate::error::LedgerError;

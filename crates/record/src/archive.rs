@@ -2,7 +2,7 @@
 //!
 //! Everything read is checked: each chunk against its place, its session and the digest of the chunk before it, and
 //! all of it against the session's key. What this cannot see is that the end of a recording was cut off, or that a
-//! recording was never closed: that is for the ledger to say, which knows every chunk ([`crate::inspect`]).
+//! recording was never closed: that is for the ledger to say, which knows every chunk ([`crate::inspect()`]).
 
 use crate::chunk::{self, HEAD, Head, MAX_CHUNK};
 use crate::error::RecordError;

@@ -5,7 +5,7 @@
 //! digest. The session's key is wrapped (HPKE) to recording keys whose private half the writer does not need. The
 //! format, and what a reader must check, is in `docs/spec/recording.md`.
 //!
-//! [`Writer`] and [`Recorder`] write; [`Archive`] reads; [`inspect`] checks digests without any key.
+//! [`Writer`] and [`Recorder`] write; [`Archive`] reads; [`inspect()`] checks digests without any key.
 //!
 //! Not here: the ledger (a session's driver takes [`Sealed`] chunks and notes them there), what frames mean (a
 //! protocol's transcript tells), who may replay (api), and PHI: frames are masked before they come here.

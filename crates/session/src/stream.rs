@@ -1,7 +1,7 @@
 //! The driver of stream protocols: moves bytes between a client, an interpreter and a target.
 //!
 //! It enforces what the interpreter is trusted with least: towards the target nothing is written under an operation
-//! without its [`Permit`]; towards the client nothing is written under an operation before its entry is durable.
+//! without its [`crate::Permit`]; towards the client nothing is written under an operation before its entry is durable.
 
 use crate::Guard;
 use crate::wires::{Running, Wake, Wires};

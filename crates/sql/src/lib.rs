@@ -1,6 +1,6 @@
 //! SQL statement text to effects, relations and column lineage. Pure: no socket, no clock, no policy.
 //!
-//! [`read`] takes what a client wrote and says, statement by statement, the worst it can do, what it touches, where its
+//! [`read()`] takes what a client wrote and says, statement by statement, the worst it can do, what it touches, where its
 //! literals are, which columns each output column comes from, and what it changes of the session. PostgreSQL's own
 //! parser reads PostgreSQL. What cannot be told is said to be unknown, and whoever asks must treat it as the worst.
 //!

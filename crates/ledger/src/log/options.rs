@@ -25,7 +25,7 @@ pub enum Durability {
 /// How a ledger is opened.
 #[derive(Clone)]
 pub struct Options {
-    /// Its directory, made by [`Ledger::create`].
+    /// Its directory, made by [`crate::Ledger::create`].
     pub dir: PathBuf,
     /// Its name: the origin line of its checkpoints.
     pub origin: String,
@@ -75,7 +75,7 @@ impl Options {
     }
 }
 
-/// Proof that the ledger took an entry. Not yet that it is safe: ask [`Ledger::is_safe`].
+/// Proof that the ledger took an entry. Not yet that it is safe: ask [`crate::Ledger::is_safe`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// Its place in the log, from 0.

@@ -1,8 +1,8 @@
 //! PostgreSQL, protocol 3.0 and 3.2, servers 13 to 18.
 //!
-//! Three conversations, none with a socket or a clock: the client's login ([`greeting`]), the gateway's own login at the
-//! target ([`login`]), and everything after both ([`session`]). Beside them the reading of the target's catalog
-//! ([`crawl`]) and the replay ([`transcript`]).
+//! Three conversations, none with a socket or a clock: the client's login (`greeting`), the gateway's own login at the
+//! target (`login`), and everything after both (`session`). Beside them the reading of the target's catalog
+//! (`crawl`) and the replay (`transcript`).
 //!
 //! Not here: what a statement means (`vestibule-sql`), what is permitted, what is masked.
 
