@@ -97,6 +97,6 @@ fn a_token_for_one_target_is_good_for_nothing_else_and_ends_the_session_with_its
     let ended = vestibule_e2e::run::run(&mut gateway.psql(&short, &words), Duration::from_secs(40)).unwrap();
     assert!(ended.stdout.contains("let in"), "{}{}", ended.stdout, ended.stderr);
     assert!(start.elapsed() < Duration::from_secs(12), "the session outlived its token");
-    assert!(ended.stderr.contains("token has expired"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the token of this session has expired"), "{}", ended.stderr);
     assert!(!ended.stdout.contains("still here"));
 }
