@@ -64,17 +64,33 @@ impl Server {
         std::fs::write(at("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(at("key.pem"), made.signing_key.serialize_pem()).unwrap();
         std::fs::write(at("users.json"), USERS).unwrap();
+        // Node itself has been seen to hang while it starts: what says nothing for so long is started again.
+        let (child, lines, issuer) =
+            (0..3).find_map(|_| Self::started(dir.path())).expect("the provider did not start");
+        Self { child, lines, issuer, dir }
+    }
+
+    fn started(dir: &std::path::Path) -> Option<(Child, std::io::Lines<BufReader<std::process::ChildStdout>>, String)> {
         let mut command = Command::new("node");
         command.arg(folder().join("server.mjs")).args(["--ttl", "86400"]);
         for (option, file) in [("--cert", "cert.pem"), ("--key", "key.pem"), ("--users", "users.json")] {
-            command.arg(option).arg(at(file));
+            command.arg(option).arg(dir.join(file));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = lines.next().expect("the provider did not start").unwrap();
-        let issuer = ready.strip_prefix("ready ").expect("the provider is not ready").to_owned();
-        Self { child, lines, issuer, dir }
+        let (said, ready) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let line = lines.next();
+            let _ = said.send((lines, line));
+        });
+        let Ok((lines, Some(Ok(line)))) = ready.recv_timeout(Duration::from_secs(30)) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        };
+        let issuer = line.strip_prefix("ready ").expect("the provider is not ready").to_owned();
+        Some((child, lines, issuer))
     }
 
     fn ca(&self) -> PathBuf {
