@@ -43,8 +43,8 @@ fn stage() -> Option<Stage> {
     let mut node = Command::new("node");
     node.arg(cache::project().join("tests/oidc/server.mjs")).arg("--cert").arg(cert).arg("--key").arg(key);
     node.arg("--users").arg(users).args(["--port", &port.to_string()]);
-    let provider = Guarded::start(&node, "TERM", None, &home.path().join("provider.log")).unwrap();
-    provider.await_ready(Duration::from_secs(60), || provider.log().contains("ready ")).unwrap();
+    let log = home.path().join("provider.log");
+    let provider = Guarded::start_ready(&node, &log, Duration::from_secs(20), "ready ").unwrap();
     let ca = server.authority().ca();
     let more = format!(
         "[[issuer]]\nname = \"people\"\nissuer = \"https://localhost:{port}\"\naudience = \"vestibule\"\n\

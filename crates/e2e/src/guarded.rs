@@ -64,6 +64,24 @@ impl Guarded {
         Ok(Self { keeper, pid, log: log.to_path_buf() })
     }
 
+    /// Starts `command` and waits until its log says `word`; up to three times, because Node has been seen to hang while
+    /// it makes keys.
+    ///
+    /// # Errors
+    /// When it cannot be started, or none of the three got ready within `limit`.
+    pub fn start_ready(command: &Command, log: &Path, limit: Duration, word: &str) -> Outcome<Self> {
+        let mut tries = 0;
+        loop {
+            let process = Self::start(command, "TERM", None, log)?;
+            tries += 1;
+            match process.await_ready(limit, || process.log().contains(word)) {
+                Ok(()) => return Ok(process),
+                Err(_) if tries < 3 => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The process's id.
     #[must_use]
     pub fn pid(&self) -> u32 {

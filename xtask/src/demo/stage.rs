@@ -313,9 +313,7 @@ fn provider(server: &Server, home: &Path, port: u16) -> Outcome<Guarded> {
     let mut node = Command::new("node");
     node.arg(cache::project().join("tests/oidc/server.mjs")).arg("--cert").arg(cert).arg("--key").arg(key);
     node.arg("--users").arg(users).args(["--port", &port.to_string(), "--ttl", "28800"]);
-    let provider = Guarded::start(&node, "TERM", None, &home.join("provider.log"))?;
-    provider.await_ready(Duration::from_secs(30), || provider.log().contains("ready "))?;
-    Ok(provider)
+    Guarded::start_ready(&node, &home.join("provider.log"), Duration::from_secs(20), "ready ")
 }
 
 fn configure(dir: &Path, server: &Server, provider: u16, port: u16, api: u16) -> Outcome<()> {
