@@ -18,7 +18,7 @@
 //
 // The login form is one plain HTML form with the fields `login` and `password`; `login.mjs` walks it without a browser.
 
-import { generateKeyPairSync, randomBytes, timingSafeEqual, createHash } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, timingSafeEqual, createHash } from 'node:crypto';
 import { fstatSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { parseArgs } from 'node:util';
@@ -48,8 +48,12 @@ const cookieKeys = [randomBytes(32).toString('hex')];
 const RESOURCE = 'urn:vestibule:gateway';
 
 function signingKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { ...privateKey.export({ format: 'jwk' }), kid: randomBytes(6).toString('hex'), use: 'sig', alg: 'RS256' };
+  // By way of text: Node 20 locks up when it exports a key as a JWK while the job that made this key is collected.
+  const encoding = { type: 'pkcs8', format: 'pem' };
+  const made = generateKeyPairSync('rsa', {
+    modulusLength: 2048, privateKeyEncoding: encoding, publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  return { ...createPrivateKey(made.privateKey).export({ format: 'jwk' }), kid: randomBytes(6).toString('hex'), use: 'sig', alg: 'RS256' };
 }
 
 function configuration() {

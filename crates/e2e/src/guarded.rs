@@ -64,8 +64,8 @@ impl Guarded {
         Ok(Self { keeper, pid, log: log.to_path_buf() })
     }
 
-    /// Starts `command` and waits until its log says `word`; up to three times, because Node has been seen to hang while
-    /// it makes keys.
+    /// Starts `command` and waits until its log says `word`; up to three times, because Node has been seen to lock
+    /// up while it makes keys.
     ///
     /// # Errors
     /// When it cannot be started, or none of the three got ready within `limit`.
