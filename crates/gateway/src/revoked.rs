@@ -69,6 +69,8 @@ impl Gateway {
     /// # Errors
     /// [`RevokeError`]. If it could not be stored, it is in force all the same until the gateway is started again.
     pub async fn revoke(&self, identity: &str, by: &Identity, reason: &str) -> Result<usize, RevokeError> {
+        // One after the other: what is in force and what is stored must not come apart.
+        let _turn = self.turn.lock().await;
         self.note("access.revoked", identity, by, reason).await?;
         self.revoked.add(RevocationKind::Identity, identity);
         let mut ended = 0;
@@ -94,6 +96,7 @@ impl Gateway {
     /// # Errors
     /// [`RevokeError`]; the identity stays revoked.
     pub async fn restore(&self, identity: &str, by: &Identity, reason: &str) -> Result<(), RevokeError> {
+        let _turn = self.turn.lock().await;
         self.note("access.restored", identity, by, reason).await?;
         self.store.restore(RevocationKind::Identity, identity).await?;
         self.revoked.remove(RevocationKind::Identity, identity);
